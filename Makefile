@@ -102,7 +102,7 @@ sbom: $(TEST)  ## the list of production packages with versions and hashes, as C
 fuzz: $(TEST)  ## random calls as each role, and random forms of the merchants' page (FUZZ_SECONDS=120 each)
 	$(RUN) -m pytest -n 0 -m fuzz -s
 
-bench: $(TEST)  ## benchmarks: API and console (BENCH_SECONDS=2, BENCH_ORDERS=1000000), then dispatch and days
+bench: $(TEST)  ## benchmarks: API and console (BENCH_SECONDS=2, BENCH_ORDERS=1000000), open pages (BENCH_PAGES=1000), dispatch and days
 	@$(RUN) -m wingxtra.tests.bench
 
 lint: $(DEV)  ## ruff, types, import layers, templates, Dockerfile, compose.yaml

@@ -29,6 +29,7 @@ from wingxtra import outbox
 from wingxtra.broker import enqueue, every
 
 STALE_AFTER_MS = 30_000
+OLD_PICTURE_S = 3.0
 # Dramatiq takes higher numbers later: simulations run last.
 LAST = 100
 
@@ -125,15 +126,29 @@ def sweep_clearances() -> None:
     outbox.sweep(Clearance.objects.to_follow(timezone.now()), follow_clearance)
 
 
-@every(2)
-@dramatiq.actor(max_retries=0)
+def follow_new_picture(**_: Any) -> None:
+    """Receives `picture.renewed`."""
+    follow_flights.send()
+
+
+# The next picture is the retry.
+@dramatiq.actor(max_retries=0, max_age=2_000)
 def follow_flights() -> None:
     """Update the flights of every service area from the newest fleet picture."""
     for area_id in progress.areas():
         follow_area.send(str(area_id))
 
 
-# The next tick is the retry.
+@every(2)
+@dramatiq.actor(max_retries=0)
+def follow_without_pictures() -> None:
+    """The same while no new picture comes: the silence of drones must be noticed."""
+    seen = picture.read()
+    if seen is not None and seen.age_s(timezone.now()) > OLD_PICTURE_S:
+        follow_flights()
+
+
+# The next picture is the retry.
 @dramatiq.actor(max_retries=0, max_age=2_000)
 def follow_area(service_area_id: str) -> None:
     seen = picture.read()

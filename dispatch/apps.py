@@ -12,6 +12,7 @@ class DispatchConfig(AppConfig):
         from dispatch.models import DispatchDecision
         from dispatch.occurrences import holds
         from fleet import work
+        from fleet.live import picture
         from orders import lifecycle
         from orders.personal_data import retention
         from wingxtra.database import partitions
@@ -24,6 +25,7 @@ class DispatchConfig(AppConfig):
         lifecycle.recorded.connect(live_missions.update_missions)
         lifecycle.recorded.connect(discrepancies.settle_answered)
         lifecycle.recorded.connect(actors.enqueue_sends)
+        picture.renewed.connect(actors.follow_new_picture)
         retention.forgetting.connect(forgetting.forget)
         retention.register_hold(holds.held_orders)
         partitions.register(

@@ -1,7 +1,7 @@
 """Background tasks of the fleet: poll the Fleet API and the weather source.
 
-Flight tracking has its own schedule and does not depend on this poll: lost telemetry must be
-detected when the poll fails, too.
+Flights are followed on each new picture; while none comes, by a schedule of their own: lost
+telemetry must be detected when the poll fails, too.
 """
 
 import dramatiq
@@ -12,7 +12,7 @@ from fleet.live import picture, weather
 from fleet.live.client import FleetUnavailable
 from wingxtra.broker import every
 
-POLL_EVERY_S = 2
+POLL_EVERY_S = 1
 COUNT_EVERY_S = 10
 WEATHER_EVERY_S = 30
 
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 @dramatiq.actor
 def poll() -> None:
     try:
-        picture.refresh()
+        picture.refresh_alone()
     except FleetUnavailable:
         return  # logged and counted; the next tick retries
 

@@ -19,7 +19,7 @@ class TrackingConfig(AppConfig):
         # Must run after the receiver of `pod.codes`, whose codes it stores. Apps get ready in the
         # order of INSTALLED_APPS.
         lifecycle.recorded.connect(actors.write_messages)
-        lifecycle.recorded.connect(cache.close_former_links)
+        lifecycle.recorded.connect(cache.drop_changed)
         retention.forgetting.connect(forgetting.forget)
         partitions.register(
             partitions.History(WebhookDelivery, "created_at", deliveries.kept_since)

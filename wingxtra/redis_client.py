@@ -141,7 +141,9 @@ class RoundTrip:
     def do(self, *command: Any) -> Answer:
         return self._expect(Answer(command))
 
-    def eval(self, script: Script, keys: Sequence[str], values: Sequence[int]) -> Answer:
+    def eval(
+        self, script: Script, keys: Sequence[str], values: Sequence[int | str | bytes]
+    ) -> Answer:
         return self._expect(Answer((len(keys), *keys, *values), script))
 
     def send(self) -> None:

@@ -322,6 +322,9 @@ API_RATE_PUBLIC = env.str("API_RATE_PUBLIC", default=_rate("300/minute"))
 # Calls with a tracking link: all of one address, many phones; and of one link.
 API_RATE_LINKS = env.str("API_RATE_LINKS", default=_rate("3000/minute"))
 API_RATE_LINK_READS = env.str("API_RATE_LINK_READS", default=_rate("120/minute"))
+# A page in flight asks for the position once a second: ten phones at once, and 250 of an address.
+API_RATE_POSITIONS = env.str("API_RATE_POSITIONS", default=_rate("15000/minute"))
+API_RATE_LINK_POSITIONS = env.str("API_RATE_LINK_POSITIONS", default=_rate("660/minute"))
 API_RATE_LINK_WRITES = env.str("API_RATE_LINK_WRITES", default=_rate("20/minute"))
 API_RATE_LINK_CODES = env.str("API_RATE_LINK_CODES", default=_rate("10/minute"))
 # Origins (scheme and host) whose pages may call us from a browser, like the GCS page. They

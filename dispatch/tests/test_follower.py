@@ -14,15 +14,19 @@ from uuid import UUID
 
 import psycopg
 import pytest
+import time_machine
 from django.db import connection, transaction
 from django.utils import timezone
+from pytest_django import Settings
 
-from dispatch.actors import follow_flights
+from dispatch.actors import follow_flights, follow_without_pictures
 from dispatch.missions import followed, leases, progress, tracks
 from dispatch.models import Flight, FollowerLease, TrackPiece
 from dispatch.tests.test_missions import in_threads
+from fleet.live import picture
 from fleet.live.picture import Picture
 from fleet.models import Drone, ServiceArea
+from fleet.simulator.run import Simulator
 from fleet.tests.factories import (
     ACCRA,
     DroneFactory,
@@ -32,6 +36,7 @@ from fleet.tests.factories import (
     show,
     square,
 )
+from fleet.tests.simulated import sim_drone
 from orders.models import DeliveryEvent, Order
 from orders.states import EventType, Status
 from orders.tests.factories import order_in
@@ -209,7 +214,7 @@ def held_leases() -> int:
 def test_workers_follow_areas_at_the_same_time_and_none_twice(silent: list[Order]) -> None:
     with psycopg.connect(**connection.get_connection_params()) as session:
         session.execute("LOCK TABLE dispatch_flight IN SHARE MODE")  # no look can end
-        # A tick comes before the last one is worked off.
+        # A picture comes before the last one is worked off.
         wait_until(lambda: _follow_again() and held_leases() == PROCESSES)
     wait_until(lambda: _follow_again() and len(set(pieces())) == AREAS)
     assert pieces() == links_lost() == sorted(order.pk for order in silent)
@@ -218,8 +223,32 @@ def test_workers_follow_areas_at_the_same_time_and_none_twice(silent: list[Order
     )
 
 
+@pytest.mark.usefixtures("_workers")
+def test_a_new_picture_is_followed_at_once(silent: list[Order], settings: Settings) -> None:
+    with Simulator([sim_drone()], speed=0) as simulator:
+        settings.FLEET_API_URL = simulator.url
+        picture.refresh()
+    wait_until(lambda: len(set(pieces())) == AREAS, timeout_s=10)
+
+
+@pytest.mark.usefixtures("_workers")
+@pytest.mark.parametrize("age_s", [0.0, 10.0])
+def test_the_tick_follows_only_while_no_new_picture_comes(
+    age_s: float, silent: list[Order]
+) -> None:
+    at = timezone.now() + timedelta(minutes=2)  # newer than that of the fixture
+    with time_machine.travel(at, tick=True):
+        show(TelemetryFactory(drone_id="WX-OTHER"), fetched_at=at - timedelta(seconds=age_s))
+        follow_without_pictures()
+    if age_s:
+        wait_until(lambda: len(set(pieces())) == AREAS, timeout_s=10)
+    else:
+        time.sleep(2)
+        assert pieces() == []
+
+
 def _follow_again() -> bool:
-    """The next tick: messages that no worker took in time are dropped."""
+    """The next picture: messages that no worker took in time are dropped."""
     follow_flights.send()
     threading.Event().wait(0.5)
     return True

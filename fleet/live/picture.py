@@ -3,6 +3,7 @@
 One write per poll, one read per dispatch run.
 """
 
+import threading
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 import redis
 import structlog
 from django.conf import settings
+from django.dispatch import Signal
 from django.utils import timezone
 from msgspec import Struct
 from prometheus_client import Counter
@@ -27,6 +29,9 @@ from wingxtra.observability import metrics
 log = structlog.get_logger(__name__)
 
 KEY = "fleet:picture"
+NAME = "name"
+READER = "fleet:reader"
+READS_ON_S = 1.0  # after the deadline of the call: decoding and storing
 # An answer that is older by more than this was not late: the Fleet API's clock was corrected.
 MAX_TRANSIT_S = 60
 MAX_SKIPPED_IN_LOG = 5
@@ -74,8 +79,26 @@ class Picture(Struct, frozen=True):
         return -early_s if early_s > old_s else max(0.0, old_s)
 
 
+# Sent after a new picture is stored, by the process that polls.
+renewed = Signal()
+
+
+def refresh_alone() -> None:
+    """`refresh` unless another process reads the Fleet API just now: it has one reader of ours,
+    also when it answers slowly. Raises FleetUnavailable and RedisError.
+    """
+    client, reader = _redis(), uuid4().hex
+    for_ms = round(1000 * (settings.FLEET_API_TIMEOUT_S + READS_ON_S))
+    if not client.set(READER, reader, nx=True, px=for_ms):
+        return
+    try:
+        refresh()
+    finally:
+        client.eval(_STOP_READING, 1, READER, reader)
+
+
 def refresh() -> Decoded:
-    """Poll the Fleet API once and store the picture.
+    """Poll the Fleet API once, store the picture and send `renewed`.
 
     Raises FleetUnavailable, logged and counted; the previous picture then stays.
     """
@@ -88,7 +111,9 @@ def refresh() -> Decoded:
         raise
     is_newer = write(decoded, timezone.now())
     polls.labels("ok" if is_newer else "not_newer").inc()
-    if not is_newer:
+    if is_newer:
+        renewed.send(sender=Picture)
+    else:
         log.warning("fleet_answer_not_newer", server_time=decoded.server_time.isoformat())
     if decoded.skipped:
         skipped_drones.inc(len(decoded.skipped))
@@ -145,28 +170,46 @@ def write(decoded: Decoded, fetched_at: datetime) -> bool:
 def read() -> Picture | None:
     """The stored picture; None if there never was one. Raises RedisError.
 
-    Each process decodes a picture once, for all service areas.
+    Each process decodes a picture once, for all service areas and all threads.
     """
-    global _decoded
-    known_as, known = _decoded
-    answer: Any = redis_client.ask(lambda client: client.eval(_READ_IF_OTHER, 1, KEY, known_as))
-    name, stored = answer
+    return read_named(redis_client.ask(lambda client: client.hget(KEY, NAME)))
+
+
+def read_named(name: Any) -> Picture | None:
+    """The same for a caller that has just read its name (the field NAME of KEY)."""
     if name is None:
         return None
-    if stored is not None:
-        known = msgspec.json.decode(stored, type=Picture)
-        _decoded = name, known
-    return known
+    known_as, known = _decoded
+    return known if name == known_as else _decode_newest()
+
+
+def _decode_newest() -> Picture | None:
+    global _decoded
+    with _decoding:
+        known_as, known = _decoded
+        answer: Any = redis_client.ask(lambda client: client.eval(_READ_IF_OTHER, 1, KEY, known_as))
+        name, stored = answer
+        if name is None:
+            return None
+        if stored is not None:
+            known = msgspec.json.decode(stored, type=Picture)
+            _decoded = name, known
+        return known
 
 
 # The name of the newest picture that this process has decoded, and the picture.
 _decoded: tuple[bytes, Picture | None] = b"", None
+_decoding = threading.Lock()
 
 _READ_IF_OTHER = """
 local name = redis.call('HGET', KEYS[1], 'name')
 if not name then return {false, false} end
 if name == ARGV[1] then return {name, false} end
 return {name, redis.call('HGET', KEYS[1], 'picture')}
+"""
+
+_STOP_READING = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """
 
 _WRITE_IF_NEWER = """

@@ -11,7 +11,7 @@ from typing import Any
 from fleet.simulator.airframe import SimDrone
 from fleet.simulator.faults import board
 from fleet.simulator.flight import Handling
-from fleet.simulator.run import Simulator
+from fleet.simulator.run import TICK_S, Simulator
 
 FAULT_HELP = (
     "KIND[:DRONE][@IN_S][+FOR_S][,name=value], in seconds of the world's clock, for example "
@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: a free port, which is printed")
     parser.add_argument("--speed", type=float, default=1.0, help="world seconds per real second")
+    parser.add_argument(
+        "--tick-s", type=float, default=TICK_S, help="seconds between two messages of a drone"
+    )
     parser.add_argument("--seed", type=int, default=1, help="random seed of wind and noise")
     parser.add_argument("--fleet-key", help="X-API-Key that readers of telemetry must send")
     parser.add_argument("--bridge-key", help="X-API-Key that senders of intents must send")
@@ -87,6 +90,7 @@ def run(options: dict[str, Any]) -> None:
         simulator = Simulator(
             options["drones"],
             speed=options["speed"],
+            tick_s=options["tick_s"],
             seed=options["seed"],
             host=options["host"],
             port=options["port"],

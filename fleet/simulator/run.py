@@ -30,7 +30,7 @@ class Simulator:
     state_path: missions, reports and parcels are saved there before an answer or report is sent, so
     that a killed process can continue. `faults` apply only to a new world. speed: world seconds per
     real second. With 0 the drones do not move (their telemetry stays fresh) until `advance` is
-    called, so that tests need not wait.
+    called, so that tests need not wait. tick_s: how often each drone sends telemetry.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Simulator:
         drones: Iterable[SimDrone],
         *,
         speed: float = 1.0,
+        tick_s: float = TICK_S,
         seed: int = 1,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -52,7 +53,7 @@ class Simulator:
     ) -> None:
         self.world = World(drones, seed, datetime.now(UTC), handling, report_pickup)
         self.lock = threading.RLock()
-        self._speed = speed
+        self._speed, self._tick_s = speed, tick_s
         self._state_path = state_path
         self._saved, self._saved_at = (0, 0), 0.0
         if state_path and state_path.exists():
@@ -149,7 +150,7 @@ class Simulator:
 
     def _tick(self) -> None:
         last = time.monotonic()
-        while not self._stopping.wait(TICK_S):
+        while not self._stopping.wait(self._tick_s):
             now = time.monotonic()
             real_s, last = min(now - last, MAX_TICK_S), now
             with self.lock:

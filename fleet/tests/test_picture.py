@@ -2,6 +2,9 @@
 
 import json
 import random
+import socket
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +26,7 @@ from fleet.tests.answers import PLUGIN, body, entry
 from fleet.tests.factories import DroneFactory, TelemetryFactory, seconds_ago, show
 from fleet.tests.raw_server import answering, http
 from fleet.tests.simulated import DRONE_ID, sim_drone
+from wingxtra import redis_client
 from wingxtra.broker import schedule
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -190,8 +194,45 @@ def test_a_poll_stores_the_picture(simulator):
     assert counted("wingxtra_fleet_polls_total", outcome="ok") == before + 1
 
 
-def test_the_poll_is_scheduled_every_two_seconds():
-    assert [tick.every_s for tick in schedule if tick.actor is actors.poll] == [2]
+def test_the_poll_is_scheduled_every_second():
+    assert [tick.every_s for tick in schedule if tick.actor is actors.poll] == [1]
+
+
+def slowly(connection: socket.socket, stop: threading.Event) -> None:
+    stop.wait(0.5)
+    connection.sendall(http(body(entry())))
+
+
+def test_the_fleet_api_has_one_reader_also_when_it_answers_slowly(settings):
+    with answering(slowly) as server, ThreadPoolExecutor(5) as workers:
+        settings.FLEET_API_URL = server.url
+        for turn in (1, 2):
+            for poll in [workers.submit(actors.poll) for _ in range(5)]:
+                poll.result()
+            assert len(server.requests) == turn
+
+
+def test_a_reader_that_dies_is_no_reader_after_the_deadline(settings):
+    with answering(slowly) as server, ThreadPoolExecutor(1) as workers:
+        settings.FLEET_API_URL = server.url
+        reading = workers.submit(actors.poll)
+        while not server.requests:
+            time.sleep(0.01)
+        left_ms = redis_client.client().pttl(picture.READER)
+        reading.result()
+    assert 0 < left_ms <= 1000 * (settings.FLEET_API_TIMEOUT_S + picture.READS_ON_S)
+    assert redis_client.client().exists(picture.READER) == 0
+
+
+def test_a_new_picture_is_told_and_a_repeated_one_is_not(settings):
+    told = []
+    with answering(http(body(entry()))) as server:
+        settings.FLEET_API_URL = server.url
+        picture.renewed.connect(tell := lambda **about: told.append(about["sender"]))
+        actors.poll()
+        actors.poll()
+        picture.renewed.disconnect(tell)
+    assert told == [picture.Picture]
 
 
 @pytest.mark.parametrize("how", ["non_json", "truncated", "error_500", "redirect"])

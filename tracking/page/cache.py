@@ -1,70 +1,58 @@
-"""Caches the public view of one delivery in Redis for a few seconds.
+"""What the public sees of one delivery, in Redis.
 
-All requests within that time get the same view and the same ETag. The cache also limits how often
-outsiders see a new position. Without Redis each request builds the view, without a position.
+- The *facts* of an order (`tracking/page/facts.py`) are read from the database once for all who
+  watch, and again after a change of the order. Facts of a flight are kept for FLIGHT_S, because its
+  page asks each second; others for FACTS_S.
+- A *copy* is the view made of them and of the drone's newest telemetry: the same answer and ETag
+  for all requests of MAX_AGE_S.
+
+Without Redis each request builds the view, without a position.
 """
 
 import hashlib
-import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import uuid4
 
 import msgspec
 import redis
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Subquery
 from django.utils import timezone, translation
 
-from dispatch import testmode
-from dispatch.missions import discrepancies
-from fleet import policy
 from fleet.live import picture
-from orders.changes import dropoff
-from orders.models import EVENT_MARGIN, DeliveryEvent, Order
-from orders.promises import memory
-from orders.states import IN_FLIGHT, EventType, Holder, Status
-from orders.timing import opening
+from orders.models import DeliveryEvent, Order
+from orders.states import EventType
 from orders.tracking_ids import canonical_id
-from pod import cases
-from pod.models import Case
-from tracking.page import arrival, public
+from tracking.page import arrival, facts, public, samples
+from tracking.page.facts import Facts, Sender, ShownCase
 from tracking.page.texts import Situation, Stage
 from wingxtra import redis_client
-from wingxtra.database.statements import Statement
 from wingxtra.problems import NotFound
 
 log = structlog.get_logger(__name__)
 
-MAX_AGE_S = 3
-# Longer than a view takes to be built.
-CLOSED_FOR_S = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """The merchant as the page shows it. `logo` is a file name in the storage, or empty."""
-
-    name: str
-    support_contact: str
-    brand_color: str
-    logo: str
-
-
-@dataclass(frozen=True, slots=True)
-class ShownCase:
-    """A case of the customer. `outcome` and `closed_at` once it is answered; `answer`: in words."""
-
-    kind: str
-    opened_at: datetime
-    outcome: str
-    answer: str
-    closed_at: datetime | None
+MAX_AGE_S = 1
+FACTS_S = 2
+# A change of the order ends them at once. What ends them only after this time: a new ETA, and what
+# is not of the order, as the merchant's name.
+FLIGHT_S = 15
+# One reader of the database; the others wait for what it reads.
+READS_FOR_MS = 3_000
+WAIT_S, LOOK_AGAIN_S = 2.0, 0.05
+# Events of orders that are not in flight, before and after them.
+BEFORE_FLIGHT = {
+    EventType.CREATED,
+    EventType.VALIDATED,
+    EventType.QUEUED,
+    EventType.ASSIGNED,
+    EventType.REASSIGNED,
+    EventType.MISSION_SUBMITTED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +75,8 @@ class Copy:
     # Metres to the north and east by which the customer has moved the drop point.
     dropoff_moved_m: tuple[float, float]
     etag: str
+    # See `Glimpse`.
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +87,65 @@ class ApiAnswer:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """What moves with the drone: some members of the view, when the drone was there, and when it is
+    expected, as in `Copy`.
+
+    version: changes with everything else that the page shows.
+    """
+
+    version: str
+    view: dict[str, Any]
+    at: datetime | None
+    arrival: tuple[datetime, datetime] | None
+
+
+class _Kept(msgspec.Struct):
+    """Facts in Redis with the digest of their content, but for the ETA."""
+
+    version: str
+    facts: Facts
+
+
 def fetch(tracking_id: str, *, fresh: bool = False) -> Copy:
     """The copy for an id in any spelling. `fresh` builds it again, after the caller's own change.
 
     Raises NotFound, the same for unknown and for malformed ids.
     """
     canonical = _canonical(tracking_id)
+    if fresh:
+        drop(canonical)
     return _decode_copy((None if fresh else _cached(canonical)) or _store(canonical))
 
 
-def drop(tracking_id: str) -> None:
-    """Delete the copy after the caller's own change: the next reader builds it."""
-    _send("DEL", key_of(tracking_id))
+def drop(*tracking_ids: str) -> None:
+    """Forget these deliveries after a change: the next reader builds them. Who is building one now
+    from older facts keeps none.
+    """
+    canonical = [canonical_id(tracking_id) for tracking_id in tracking_ids]
+    keys = [key for one in canonical for key in (key_of(one), facts_key(one), _reads_key(one))]
+    trip = redis_client.RoundTrip()
+    trip.do("DEL", *keys)
+    try:
+        trip.send()
+    except redis_client.Away as error:  # it ends by itself after FLIGHT_S at the latest
+        log.warning("tracking_copy_not_deleted", error=str(error))
+
+
+def drop_changed(events: Sequence[DeliveryEvent], **_: Any) -> None:
+    """Receiver of `lifecycle.recorded`: watchers of a flight see a change at once, and a link that
+    was renewed is unknown from the commit on.
+    """
+    changed = {
+        tracking_id
+        for event in events
+        if event.type not in BEFORE_FLIGHT
+        for tracking_id in (event.order.public_tracking_id, event.order.former_tracking_id)
+        if tracking_id is not None
+    }
+    if changed:
+        transaction.on_commit(lambda: drop(*changed), robust=True)
 
 
 def _cached(canonical: str) -> Any:
@@ -126,57 +163,45 @@ def api_answer(tracking_id: str, cached: bytes | None) -> ApiAnswer:
     return _decode_answer(cached or _store(_canonical(tracking_id)))
 
 
+def glimpse(tracking_id: str, cached: bytes | None, drawn: bytes | None, now: datetime) -> Glimpse:
+    """Where the drone is now, without any statement if `cached` is there: the value of `facts_key`
+    in Redis. drawn: the name of the newest picture.
+
+    Raises NotFound like `fetch`, and Away.
+    """
+    kept = _decode_kept(cached) if cached else _kept(_canonical(tracking_id), now)
+    known = kept.facts
+    sample = samples.of(known, picture.read_named(drawn), now)
+    order, lost_after_s = known.order, known.link_lost_after_s
+    eta_at = public.forecast(order, sample, lost_after_s)
+    view = {
+        "status": order.status.value,
+        "position": public.position(order, sample, lost_after_s),
+        "dropoff": public.dropoff(order),
+        "eta_seconds": None if eta_at is None else public.seconds_until(eta_at, now),
+    }
+    at = sample.at if sample else None
+    return Glimpse(_version(kept, sample, now), view, at, _arrival(known, view, now))
+
+
+_encode = msgspec.json.Encoder().encode
 _decode_copy = msgspec.json.Decoder(Copy).decode
 _decode_answer = msgspec.json.Decoder(ApiAnswer).decode
+_decode_kept = msgspec.json.Decoder(_Kept).decode
 
 
-def key_of(tracking_id: str) -> str:
+def key_of(tracking_id: str | None) -> str:
     """The Redis key of the copy. All malformed ids share one key, which is never set."""
-    return f"tracking-view:{canonical_id(tracking_id)}"
+    return f"tracking-view:{canonical_id(tracking_id or '')}"
 
 
-def _store(canonical: str) -> bytes:
-    encoded = msgspec.json.encode(_build(canonical, timezone.now()))
-    trip = redis_client.RoundTrip()
-    trip.do("SET", key_of(canonical), encoded, "EX", MAX_AGE_S)
-    is_closed = trip.do("EXISTS", _closed_key(canonical))
-    try:
-        trip.send()
-    except redis_client.Away:
-        return encoded
-    if is_closed.value:
-        # The link was renewed after the order was read.
-        _send("DEL", key_of(canonical))
-        raise NotFound("delivery")
-    return encoded
+def facts_key(tracking_id: str | None) -> str:
+    """The same of the facts."""
+    return f"tracking-facts:{canonical_id(tracking_id or '')}"
 
 
-def close_former_links(events: Sequence[DeliveryEvent], **_: Any) -> None:
-    """Receiver of `lifecycle.recorded`: a link that was renewed is unknown from the commit on."""
-    for event in events:
-        former = event.order.former_tracking_id
-        if event.type == EventType.TRACKING_RENEWED and former is not None:
-            transaction.on_commit(partial(_close, former), robust=True)
-
-
-def _close(former: str) -> None:
-    """First the mark, then the copy: a view that is being built now finds the mark in `_store`."""
-    _send("SET", _closed_key(former), b"1", "EX", CLOSED_FOR_S)
-    _send("DEL", key_of(former))
-
-
-def _send(*command: Any) -> None:
-    """Without Redis the copy ends by itself after MAX_AGE_S."""
-    trip = redis_client.RoundTrip()
-    trip.do(*command)
-    try:
-        trip.send()
-    except redis_client.Away as error:
-        log.warning("tracking_copy_not_deleted", error=str(error))
-
-
-def _closed_key(tracking_id: str) -> str:
-    return f"tracking-closed:{tracking_id}"
+def _reads_key(canonical: str | None) -> str:
+    return f"tracking-reads:{canonical}"
 
 
 def _canonical(tracking_id: str) -> str:
@@ -186,186 +211,139 @@ def _canonical(tracking_id: str) -> str:
     return canonical
 
 
-# Compiled once: strangers make these, and compiling costs several times what reading costs.
-_ORDER = Statement(
-    lambda tracking_id: Order.objects.filter(public_tracking_id=tracking_id).order_by(),
-    tracking_id=str,
-)
-_POLICY = policy.Policy.objects.filter(pk=1)
-_SHOWN = Statement(
-    lambda tracking_id: (
-        Order.objects.select_related(
-            "current_job", "merchant", "proof", "one_time_code", "service_area", "store"
-        )
-        .defer("proof__strokes")  # up to 20,000 numbers, which no view shows
-        .annotate(
-            is_contradicted=discrepancies.contradicted(),
-            link_lost_after_s=Subquery(_POLICY.values("link_lost_after_s")),
-            customer_dropoff_radius_m=Subquery(_POLICY.values("customer_dropoff_radius_m")),
-            paused_everywhere=Subquery(_POLICY.values("dispatch_paused")),
-        )
-        .filter(public_tracking_id=tracking_id)
-        .order_by()
-    ),
-    tracking_id=str,
-)
-_EVENTS = Statement(
-    lambda order_id, since: (
-        DeliveryEvent.objects.filter(order_id=order_id, created_at__gte=since)
-        .only("type", "occurred_at", "payload")
-        .order_by("id")
-    ),
-    order_id=UUID,
-    since=datetime,
-)
-_CASES = Statement(
-    lambda order_id: Case.objects.filter(order_id=order_id).order_by("opened_at"),
-    order_id=UUID,
-)
-
-
 def order_of(tracking_id: str) -> Order:
     """The order behind the link. Raises NotFound like `fetch`."""
-    canonical = canonical_id(tracking_id)
-    order = _ORDER.first(tracking_id=canonical) if canonical else None
-    if order is None:
-        raise NotFound("delivery")
-    return order
+    return facts.order_of(canonical_id(tracking_id))
 
 
-def _build(tracking_id: str, now: datetime) -> Copy:
-    order: Any = _SHOWN.first(tracking_id=tracking_id)
-    if order is None:
-        raise NotFound("delivery")
-    memory.attach([order], now)
-    doubted = order.is_contradicted or order.hold_code != ""
-    log = [
-        public.LogEntry(
-            EventType(event.type),
-            event.occurred_at,
-            held=bool(event.payload.get("hold")),
-            outcome=event.payload.get("outcome", ""),
-            inferred=bool(event.payload.get("inferred")),
-        )
-        for event in _EVENTS.all(order_id=order.pk, since=order.created_at - EVENT_MARGIN)
-    ]
+# --- facts: read by one, for all -----------------------------------------------------------------
+
+# KEYS: facts, who reads. ARGV: the asker, for how long it may read.
+# Returns the facts, or whether the asker shall read them.
+_FACTS_OR_READ = redis_client.Script("""
+local facts = redis.call('GET', KEYS[1])
+if facts then return {facts, 0} end
+return {false, redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0}
+""")
+# KEYS: facts, who reads, copy. ARGV: the reader, facts, seconds. Whether they were kept: a change
+# while they were read has ended the reading.
+_KEEP_FACTS = redis_client.Script("""
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+return 1
+""")
+# KEYS: facts, copy. ARGV: the facts that it was made of, the copy, seconds.
+_KEEP_COPY = redis_client.Script("""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+return 1
+""")
+
+
+def _kept(canonical: str, now: datetime) -> _Kept:
+    """The facts from Redis. The first who asks after a change reads them from the database, and the
+    others wait for it; after WAIT_S each reads for itself. Raises NotFound and Away.
+    """
+    until_s = time.monotonic() + WAIT_S
+    while time.monotonic() < until_s:
+        reader = uuid4().hex
+        trip = redis_client.RoundTrip()
+        keys = [facts_key(canonical), _reads_key(canonical)]
+        asked = trip.eval(_FACTS_OR_READ, keys, [reader, READS_FOR_MS])
+        trip.send()
+        cached, shall_read = asked.value
+        if cached:
+            return _decode_kept(cached)
+        if not shall_read:
+            time.sleep(LOOK_AGAIN_S)
+        elif (kept := _read_and_keep(canonical, reader, now)) is not None:
+            return kept
+    return _read(canonical, now)
+
+
+def _read_and_keep(canonical: str, reader: str, now: datetime) -> _Kept | None:
+    """None after a change since."""
+    try:
+        kept = _read(canonical, now)
+    except BaseException:
+        drop(canonical)  # the next one shall read
+        raise
+    for_s = FLIGHT_S if kept.facts.in_flight else FACTS_S
+    keys = [facts_key(canonical), _reads_key(canonical), key_of(canonical)]
+    trip = redis_client.RoundTrip()
+    was_kept = trip.eval(_KEEP_FACTS, keys, [reader, _encode(kept), for_s])
+    trip.send()
+    return kept if was_kept.value else None
+
+
+def _read(canonical: str, now: datetime) -> _Kept:
+    found = facts.read(canonical, now)
+    order = found.order
+    timeless = replace(found, order=replace(order, eta_at=order.eta_at and order.deliver_by))
+    return _Kept(hashlib.sha256(_encode(timeless)).hexdigest()[:16], found)
+
+
+# --- the copy ------------------------------------------------------------------------------------
+
+
+def _store(canonical: str) -> bytes:
+    """A copy that is as new as the facts. Raises NotFound."""
+    now = timezone.now()
+    try:
+        until_s = time.monotonic() + WAIT_S
+        while time.monotonic() < until_s:
+            kept = _kept(canonical, now)
+            encoded = _encode(_copy(kept, now))
+            keys = [facts_key(canonical), key_of(canonical)]
+            trip = redis_client.RoundTrip()
+            was_kept = trip.eval(_KEEP_COPY, keys, [_encode(kept), encoded, MAX_AGE_S])
+            trip.send()
+            if was_kept.value:
+                return encoded
+    except redis_client.Away:
+        pass
+    return _encode(_copy(_read(canonical, now), now))
+
+
+def _copy(kept: _Kept, now: datetime) -> Copy:
+    known = kept.facts
+    try:
+        sample = samples.of(known, picture.read() if samples.is_followed(known) else None, now)
+    except redis.RedisError:  # logged there
+        sample = samples.of(known, None, now)
     # The API always answers in LANGUAGE_CODE: the request that fills the cache must not decide.
     with translation.override(settings.LANGUAGE_CODE):
-        view, situation = public.view(
-            _order_fields(order, doubted, now),
-            log,
-            _drone_sample(order, log, now),
-            order.link_lost_after_s,
-            now,
-        )
-    merchant, code = order.merchant, getattr(order, "one_time_code", None)
+        view, situation = public.view(known.order, known.log, sample, known.link_lost_after_s, now)
+    is_over = situation.stage == Stage.OVER
     fields: dict[str, Any] = {
         "view": view,
         "situation": situation,
-        "sender": Sender(
-            merchant.name, merchant.support_contact, merchant.brand_color, str(merchant.logo)
-        ),
-        "live_mode": order.live_mode,
-        "pod_requirement": order.pod_requirement,
-        "code_locked": code is not None and code.is_locked,
-        "deliver_by": order.deliver_by,
-        "dropoff_radius_m": order.customer_dropoff_radius_m,
-        "has_instructions": situation.stage != Stage.OVER and order.dropoff_instructions != "",
-        "cases": _cases(order) if situation.stage != Stage.OVER else [],
-        "takes_cases": cases.takes_cases(order, now),
-        "arrival": _arrival(order, view, now),
-        "dropoff_moved_m": dropoff.moved_m(order),
+        "sender": known.sender,
+        "live_mode": known.live_mode,
+        "pod_requirement": known.pod_requirement,
+        "code_locked": known.code_locked,
+        "deliver_by": known.order.deliver_by,
+        "dropoff_radius_m": known.dropoff_radius_m,
+        "has_instructions": not is_over and known.has_instructions,
+        "cases": [] if is_over else known.cases,
+        "takes_cases": known.takes_cases,
+        "arrival": _arrival(known, view, now),
+        "dropoff_moved_m": known.dropoff_moved_m,
     }
-    tag = hashlib.sha256(msgspec.json.encode(fields)).hexdigest()[:32]
-    return Copy(**fields, etag=f'"{tag}"')
+    tag = hashlib.sha256(_encode(fields)).hexdigest()[:32]
+    return Copy(**fields, etag=f'"{tag}"', version=_version(kept, sample, now))
 
 
-def _arrival(order: Order, view: dict[str, Any], now: datetime) -> tuple[datetime, datetime] | None:
-    """One read of Redis before take-off, none in flight."""
-    job = order.current_job
-    if not view["eta_seconds"] or job is None or job.eta_at is None:
+def _arrival(known: Facts, view: dict[str, Any], now: datetime) -> tuple[datetime, datetime] | None:
+    eta_at = known.order.eta_at
+    if not view["eta_seconds"] or eta_at is None:
         return None
-    if order.status in IN_FLIGHT:
-        return arrival.in_flight(job.eta_at, now)
-    outlook = memory.outlook_of(order.service_area_id)
-    ranges = outlook.ranges if outlook else {}
-    return arrival.before_take_off(job.eta_at, job.created_at, now, order.priority, ranges)
+    return arrival.in_flight(eta_at, now) if known.in_flight else known.before_take_off
 
 
-def _cases(order: Order) -> list[ShownCase]:
-    if not order.is_terminal:
-        return []
-    return [
-        ShownCase(case.kind, case.opened_at, case.outcome, case.answer, case.closed_at)
-        for case in _CASES.all(order_id=order.pk)
-    ]
-
-
-def _order_fields(order: Any, doubted: bool, now: datetime) -> public.OrderFields:
-    proof = getattr(order, "proof", None)
-    return public.OrderFields(
-        public_tracking_id=order.public_tracking_id,
-        status=Status(order.status),
-        not_before=order.not_before,
-        deliver_by=order.deliver_by,
-        eta_at=order.current_job.eta_at if order.current_job else None,
-        cancel_reason=order.cancel_reason,
-        paused=order.paused_everywhere or order.service_area.dispatch_paused,
-        dropoff_lat=order.dropoff_lat,
-        dropoff_lng=order.dropoff_lng,
-        proof_method=proof.method if proof else None,
-        proof_at=proof.created_at if proof else None,
-        updated_at=order.updated_at,
-        holder=Holder(order.holder),
-        holder_since=order.holder_since,
-        doubted=doubted,
-        forgotten=order.forgotten_at is not None,
-        external_id=order.external_id,
-        unproven=order.pod_requirement if order.proof_missing or order.proof_awaited_since else "",
-        opens_at=_opens_at(order, now) if order.status == Status.QUEUED else None,
-        spot=order.in_line,
-    )
-
-
-def _opens_at(order: Order, now: datetime) -> datetime | None:
-    """When store and service area are open again; None if they are now, or not within a year."""
-    opens_at = opening.opens_at(opening.places(order, order.service_area), now)
-    return opens_at if opens_at and opens_at > now else None
-
-
-def _drone_sample(
-    order: Order, log: list[public.LogEntry], now: datetime
-) -> public.DroneSample | None:
-    if not order.live_mode:
-        return _test_sample(order, log, now)
-    drone_id = order.assigned_drone_id
-    if order.status not in IN_FLIGHT or drone_id is None:
-        return None
-    try:
-        fleet = picture.read()
-    except redis.RedisError:  # logged there
-        fleet = None
-    sample = fleet.telemetry.get(drone_id) if fleet else None
-    if fleet is None or sample is None:
-        return public.DroneSample(age_s=math.inf)
-    return public.DroneSample(
-        fleet.age_s_of(drone_id, now),
-        sample.lat,
-        sample.lng,
-        sample.heading_deg,
-        sample.measured_at,
-    )
-
-
-def _test_sample(
-    order: Order, log: list[public.LogEntry], now: datetime
-) -> public.DroneSample | None:
-    """Where the drone of a test order would be."""
-    if order.status not in IN_FLIGHT:
-        return None
-    pickup, drop = (order.pickup_lat, order.pickup_lng), (order.dropoff_lat, order.dropoff_lng)
-    happened = [(entry.type, entry.at) for entry in log]
-    point = testmode.place(Status(order.status), happened, pickup, drop, now)
-    if point is None:
-        return public.DroneSample(age_s=math.inf)
-    return public.DroneSample(0, *point, testmode.heading_deg(pickup, drop), now)
+def _version(kept: _Kept, sample: public.DroneSample | None, now: datetime) -> str:
+    order = kept.facts.order
+    silent = public.is_silent(order, sample, kept.facts.link_lost_after_s)
+    late = max(now, order.eta_at or now) > order.deliver_by
+    return f"{kept.version}-{silent:d}{late:d}"

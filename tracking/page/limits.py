@@ -17,6 +17,7 @@ from wingxtra.api.throttling import Quota
 
 class Kind(StrEnum):
     READ = "reads"
+    POSITION = "positions"
     WRITE = "writes"
     CODE = "codes"
 
@@ -27,10 +28,19 @@ def ceiling(request: HttpRequest | Request) -> Quota:
     return Quota(settings.API_RATE_LINKS, who, "from this address")
 
 
+def ceiling_of_positions(request: HttpRequest) -> Quota:
+    """Of the positions asked for from one address. Apart from `ceiling`: each open page asks once a
+    second, and an answer costs a tenth of a page.
+    """
+    who = f"positions:{throttling.address_of(request)}"
+    return Quota(settings.API_RATE_POSITIONS, who, "from this address")
+
+
 def of_link(kind: Kind, tracking_id: str) -> Quota:
     """The id in any spelling. Count it only when the delivery is known."""
     rates = {
         Kind.READ: settings.API_RATE_LINK_READS,
+        Kind.POSITION: settings.API_RATE_LINK_POSITIONS,
         Kind.WRITE: settings.API_RATE_LINK_WRITES,
         Kind.CODE: settings.API_RATE_LINK_CODES,
     }

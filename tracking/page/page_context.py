@@ -22,7 +22,8 @@ from orders.states import (
 from orders.tracking_ids import grouped
 from pod.cases import MAX_CASES
 from tracking.page import plan, texts
-from tracking.page.cache import Copy, ShownCase
+from tracking.page.cache import Copy
+from tracking.page.facts import ShownCase
 from tracking.page.texts import Stage
 
 STEPS = (
@@ -54,8 +55,11 @@ TONES = {Stage.DELIVERED: "good", Stage.OVER: "busy", Stage.HANDED_OVER: "busy"}
 # Staff are checking the order: the page shows no promise and no form.
 UNCLEAR = (Stage.CHECKING, Stage.LOOKING)
 UNSUCCESSFUL = (Status.CANCELED, Status.FAILED, Status.ABORTED)
+# The page's script asks for the whole page: in flight only while the tab is hidden (five times
+# slower) or when it cannot ask for the position, which it does each POSITION_EVERY_S.
 REFRESH_IN_FLIGHT_S = 4
 REFRESH_WAITING_S = 15
+POSITION_EVERY_S = 1
 # Without a script the whole page reloads, so less often, and rarely while a form is open.
 RELOAD_IN_FLIGHT_S = 10
 RELOAD_WAITING_S = 30
@@ -77,6 +81,8 @@ class Fact:
     text: str = ""
     at: datetime | None = None
     until: datetime | None = None
+    # Whether it changes with each position of the drone.
+    moves: bool = False
 
 
 def context_of(copy: Copy) -> dict[str, Any]:
@@ -85,19 +91,18 @@ def context_of(copy: Copy) -> dict[str, Any]:
     status = Status(view["status"])
     over = status in TERMINAL
     in_flight = status in IN_FLIGHT
-    at_the_door = status in AT_THE_DROP_POINT
-    eta_s = None if at_the_door else view["eta_seconds"]
+    left_s = eta_s(view)
     ask = form_of(copy)
     return {
         "view": view,
         "stage": situation.stage.value,
         "tone": TONES.get(situation.stage, "bad" if over else "busy"),
-        "headline": texts.headline(situation, eta_s),
+        "headline": texts.headline(situation, left_s),
         "advice": texts.advice(situation),
         "need": texts.NEEDS.get(copy.pod_requirement) if _has_a_need(copy, ask) else None,
         "is_silent": situation.reason == "silence",
-        "eta_s": eta_s,
-        "facts": facts(copy, eta_s),
+        "eta_s": left_s,
+        "facts": facts(copy, left_s),
         "progress": progress(copy),
         "steps": steps(view, situation.stage) if situation.stage != Stage.OVER else [],
         "timeline": [
@@ -112,6 +117,8 @@ def context_of(copy: Copy) -> dict[str, Any]:
         "case_kinds": case_kinds(copy),
         "has_map": not over,
         "plan": None if over else plan.of(view),
+        "position_every_s": POSITION_EVERY_S if in_flight else 0,
+        "version": copy.version,
         "refresh_s": 0 if over else REFRESH_IN_FLIGHT_S if in_flight else REFRESH_WAITING_S,
         "reload_s": 0
         if over
@@ -194,7 +201,12 @@ def _has_a_need(copy: Copy, ask: str) -> bool:
     return status not in (*WAITING, *TERMINAL) and ask not in (*PROOF_FORMS.values(), "locked")
 
 
-def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
+def eta_s(view: dict[str, Any]) -> int | None:
+    """The time that the page shows; none at the door."""
+    return None if view["status"] in AT_THE_DROP_POINT else view["eta_seconds"]
+
+
+def facts(copy: Copy, left_s: int | None) -> list[Fact]:
     """The figures under the headline: ETA and distance; while it waits its expected time and place;
     before that is known the promised time; after delivery the time of arrival and the proof.
     """
@@ -208,15 +220,15 @@ def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
         return list(_at_the_end(view))
     if view["eta_range"]:
         return list(_in_line(view))
-    if eta_s is None:
+    if left_s is None:
         label = gettext("Was promised by") if copy.situation.delayed else gettext("Promised by")
         return [Fact(label, at=copy.deliver_by)]
     found = []
     if copy.arrival:
         low, high = whole_minutes(*copy.arrival)
-        found.append(Fact(gettext("Expected"), at=low, until=high))
+        found.append(Fact(gettext("Expected"), at=low, until=high, moves=True))
     if distance := distance_left(view):
-        found.append(Fact(gettext("Still to fly"), text=distance))
+        found.append(Fact(gettext("Still to fly"), text=distance, moves=True))
     return found
 
 
@@ -259,10 +271,10 @@ def progress(copy: Copy) -> dict[str, Any]:
     view, stage = copy.view, copy.situation.stage
     share = DRAWN_AT.get(stage, 0.0)
     taken_off = [entry["at"] for entry in view["timeline"] if entry["type"] == EventType.LAUNCHED]
-    eta_s = view["eta_seconds"]
-    if stage in (Stage.TAKEN_OFF, Stage.ON_ITS_WAY) and eta_s is not None and taken_off:
+    left_s = view["eta_seconds"]
+    if stage in (Stage.TAKEN_OFF, Stage.ON_ITS_WAY) and left_s is not None and taken_off:
         whole_s = (moment(view["eta_at"]) - moment(taken_off[-1])).total_seconds()
-        flown = min(1.0, max(0.0, 1 - eta_s / whole_s)) if whole_s > 0 else 1.0
+        flown = min(1.0, max(0.0, 1 - left_s / whole_s)) if whole_s > 0 else 1.0
         share = FLIES_FROM + (FLIES_TO - FLIES_FROM) * flown
     return {"share": f"{share:.3f}", "done": f"{100 * share:.1f}", "at": " ".join(arc(share))}
 

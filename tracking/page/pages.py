@@ -37,6 +37,7 @@ from pod import cases, images
 from pod.models import Case
 from pod.serializers import SIGNATURE_MAX_BYTES, CaseInput, CodeInput, SignatureInput
 from tracking.page import cache, customer, headers, limits, page_context, texts
+from tracking.page.texts import LANGUAGES
 from tracking.page.views import DropoffInput, InstructionsInput
 from wingxtra.accounts.branding import ink_on
 from wingxtra.api import throttling
@@ -45,7 +46,6 @@ from wingxtra.problems import FieldProblem, Invalid, NotFound, Problem
 log = structlog.get_logger(__name__)
 
 HOUSE_COLOR = "#1f56e0"
-LANGUAGES = dict(settings.LANGUAGES)
 IMAGE_MAX_AGE_S = 86_400
 FORM_MAX_BYTES = 16 * 1024
 SIGNED_FORM_MAX_BYTES = 512 * 1024
@@ -56,17 +56,11 @@ RETRY_AFTER_S = 10
 @csrf_exempt  # `token_of` replaces Django's token, which needs a cookie
 @require_http_methods(["GET", "HEAD", "POST"])
 def track(request: HttpRequest, tracking_id: str) -> HttpResponse:
-    with translation.override(language_of(request)):
+    with translation.override(texts.language_of(request)):
         answer = _answer(request, tracking_id)
         answer["Content-Language"] = translation.get_language()
     patch_vary_headers(answer, ["Accept-Language"])
     return answer
-
-
-def language_of(request: HttpRequest) -> str:
-    """The language of `?lang=`, else the browser's preferred one of LANGUAGES."""
-    chosen = request.GET.get("lang", "")
-    return chosen if chosen in LANGUAGES else translation.get_language_from_request(request)
 
 
 def path_of(tracking_id: str) -> str:
@@ -130,11 +124,13 @@ def _page(
     style = f":root{{--brand:{color};--on-brand:{ink_on(color)}}}"
     path = path_of(tracking_id)
     language = request.GET.get("lang", "")
+    query = f"?lang={language}" if language in LANGUAGES else ""
     context = {
         **page_context.context_of(copy),
         "style": style,
         "path": path,
-        "here": f"{path}?lang={language}" if language in LANGUAGES else path,
+        "here": f"{path}{query}",
+        "position": f"{path}position{query}",
         "link": f"{settings.PUBLIC_BASE_URL}{path}",
         "token": token_of(tracking_id),
         "languages": LANGUAGES,

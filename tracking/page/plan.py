@@ -35,7 +35,7 @@ BEARINGS: tuple[texts.Text, ...] = (
 class Plan:
     """Numbers as text, because a French template would write them with a comma.
 
-    square and around: lengths in units. drop and drone: "x y". bearing: a sentence, or "".
+    square and around: lengths in units. drop and drone: "x y". bearing: see `bearing`.
     """
 
     square: str
@@ -65,8 +65,20 @@ def of(view: dict[str, Any]) -> Plan:
         drop=f"{-x:.1f} {-y:.1f}",
         drone=f"{x:.1f} {y:.1f}" if away else "",
         heading=f"{(view['position'] or {}).get('heading_deg') or 0:.0f}",
-        bearing=_bearing(north_m, east_m),
+        bearing=bearing(view),
     )
+
+
+def bearing(view: dict[str, Any]) -> str:
+    """In which direction of the drop point the drone is: a sentence. That there is a drop point
+    when the drone is not shown, or too near for its direction to be known.
+    """
+    north_m, east_m = _drone_from_drop_m(view) or (0.0, 0.0)
+    away_m = math.hypot(north_m, east_m)
+    if away_m < 2 * AROUND_M:
+        return str(_("The drop point is inside the circle."))
+    eighth = round(math.degrees(math.atan2(east_m, north_m)) / 45) % 8
+    return str(BEARINGS[eighth]) % {"distance": texts.distance(away_m)}
 
 
 def _drone_from_drop_m(view: dict[str, Any]) -> tuple[float, float] | None:
@@ -76,15 +88,6 @@ def _drone_from_drop_m(view: dict[str, Any]) -> tuple[float, float] | None:
         return None
     per_lng = M_PER_DEG * math.cos(math.radians(there["lat"]))
     return (here["lat"] - there["lat"]) * M_PER_DEG, (here["lng"] - there["lng"]) * per_lng
-
-
-def _bearing(north_m: float, east_m: float) -> str:
-    """Empty when the drone is too near for its direction to be known."""
-    away_m = math.hypot(north_m, east_m)
-    if away_m < 2 * AROUND_M:
-        return ""
-    eighth = round(math.degrees(math.atan2(east_m, north_m)) / 45) % 8
-    return str(BEARINGS[eighth]) % {"distance": texts.distance(away_m)}
 
 
 def _round_m(at_least_m: float) -> int:

@@ -142,14 +142,10 @@ def view(
     """
     if order.status in TERMINAL and (order.forgotten or now - order.updated_at > SHOWN_FOR):
         return _only_that_it_is_over(order), Situation(Stage.OVER)
-    in_flight = order.status in IN_FLIGHT
-    believed = not order.doubted and order.holder != Holder.UNKNOWN
-    silent = in_flight and sample is not None and not 0 <= sample.age_s <= link_lost_after_s
-    is_forecast = order.status in WITH_A_JOB and believed and not silent and not order.unproven
-    # After the hand-over the drone flies home.
-    has_position = in_flight and believed and not silent and not order.unproven
-    eta_at = order.eta_at if is_forecast else None
-    eta_s = None if eta_at is None else max(0, math.ceil((eta_at - now).total_seconds()))
+    believed = _is_believed(order)
+    silent = is_silent(order, sample, link_lost_after_s)
+    eta_at = forecast(order, sample, link_lost_after_s)
+    eta_s = None if eta_at is None else seconds_until(eta_at, now)
     proof = None
     if order.proof_method is not None and order.proof_at is not None:
         proof = {"method": order.proof_method, "created_at": stamp(order.proof_at)}
@@ -178,11 +174,8 @@ def view(
         "eta_seconds": eta_s,
         "eta_at": stamp(eta_at) if eta_at else None,
         "opens_at": stamp(opens_at) if opens_at else None,
-        "position": _position(order, sample) if has_position else None,
-        "dropoff": {
-            "lat": round(order.dropoff_lat, DROPOFF_DECIMALS),
-            "lng": round(order.dropoff_lng, DROPOFF_DECIMALS),
-        },
+        "position": position(order, sample, link_lost_after_s),
+        "dropoff": dropoff(order),
         "drone": "masked",
         "pod_summary": proof,
         "updated_at": stamp(order.updated_at),
@@ -315,7 +308,31 @@ def _milestones(log: Sequence[LogEntry]) -> list[str]:
     return [milestone.value for milestone in reached]
 
 
-def _position(order: OrderFields, sample: DroneSample | None) -> dict[str, Any] | None:
+def is_silent(order: OrderFields, sample: DroneSample | None, link_lost_after_s: float) -> bool:
+    in_flight = order.status in IN_FLIGHT
+    return in_flight and sample is not None and not 0 <= sample.age_s <= link_lost_after_s
+
+
+def forecast(
+    order: OrderFields, sample: DroneSample | None, link_lost_after_s: float
+) -> datetime | None:
+    """The ETA, if it is told."""
+    has_one = order.status in WITH_A_JOB and _is_believed(order) and not order.unproven
+    return order.eta_at if has_one and not is_silent(order, sample, link_lost_after_s) else None
+
+
+def seconds_until(eta_at: datetime, now: datetime) -> int:
+    return max(0, math.ceil((eta_at - now).total_seconds()))
+
+
+def position(
+    order: OrderFields, sample: DroneSample | None, link_lost_after_s: float
+) -> dict[str, Any] | None:
+    """Where the drone is, rounded; None when that is not told. As in the answer of `view`."""
+    # After the hand-over the drone flies home.
+    has_position = order.status in IN_FLIGHT and _is_believed(order) and not order.unproven
+    if not has_position or is_silent(order, sample, link_lost_after_s):
+        return None
     if sample is None or sample.lat is None or sample.lng is None:
         return None
     # At the door the drone's position is the drop point, so it must not be more exact than that.
@@ -326,3 +343,14 @@ def _position(order: OrderFields, sample: DroneSample | None) -> dict[str, Any] 
         "heading_deg": sample.heading_deg,
         "at": stamp(sample.at) if sample.at else None,
     }
+
+
+def dropoff(order: OrderFields) -> dict[str, float]:
+    return {
+        "lat": round(order.dropoff_lat, DROPOFF_DECIMALS),
+        "lng": round(order.dropoff_lng, DROPOFF_DECIMALS),
+    }
+
+
+def _is_believed(order: OrderFields) -> bool:
+    return not order.doubted and order.holder != Holder.UNKNOWN

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from django.utils import dateformat
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import dateformat, translation
 from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
@@ -21,6 +23,13 @@ from pod.models import Case
 from wingxtra.problems import Invalid, Problem
 
 Text = str | Promise
+LANGUAGES = dict(settings.LANGUAGES)
+
+
+def language_of(request: HttpRequest) -> str:
+    """The language of `?lang=`, else the browser's preferred one of LANGUAGES."""
+    chosen = request.GET.get("lang", "")
+    return chosen if chosen in LANGUAGES else translation.get_language_from_request(request)
 
 
 class Stage(StrEnum):

@@ -47,8 +47,9 @@ def copies_expire() -> Callable[[], None]:
 
     def expire() -> None:
         with redis.Redis.from_url(current_settings.REDIS_URL) as client:
-            if keys := client.keys("tracking-view:*"):
-                client.delete(*keys)
+            for kind in ("view", "facts"):
+                if keys := client.keys(f"tracking-{kind}:*"):
+                    client.delete(*keys)
 
     return expire
 
@@ -56,9 +57,11 @@ def copies_expire() -> Callable[[], None]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """Short polling intervals and a short cache."""
-    monkeypatch.setattr(cache, "MAX_AGE_S", 1)
+    for name in ("MAX_AGE_S", "FACTS_S", "FLIGHT_S"):
+        monkeypatch.setattr(cache, name, 1)
     monkeypatch.setattr(page_context, "REFRESH_IN_FLIGHT_S", 1.2)
     monkeypatch.setattr(page_context, "REFRESH_WAITING_S", 1.2)
+    monkeypatch.setattr(page_context, "POSITION_EVERY_S", 1)
     settings.PUBLIC_MAP_TILE_URL = ""
 
 

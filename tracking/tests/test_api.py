@@ -111,7 +111,7 @@ def test_bad_credentials_are_ignored() -> None:
 def test_headers_allow_short_caching_and_prevent_indexing() -> None:
     headers = get(secret_order(Status.ENROUTE).public_tracking_id).headers
 
-    assert headers["Cache-Control"] == "public, max-age=3"
+    assert headers["Cache-Control"] == "public, max-age=1"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert headers["X-Robots-Tag"] == "noindex, nofollow"
     assert "Set-Cookie" not in headers
@@ -128,7 +128,7 @@ def test_an_unchanged_delivery_is_answered_with_304() -> None:
 
     assert (unchanged.status_code, unchanged.content) == (304, b"")
     assert unchanged.headers["ETag"] == tag
-    assert unchanged.headers["Cache-Control"] == "public, max-age=3"
+    assert unchanged.headers["Cache-Control"] == "public, max-age=1"
     assert other.status_code == 200
 
 

@@ -172,7 +172,7 @@ def test_a_hidden_page_polls_less_and_polls_at_once_when_shown(visit: Visit) -> 
 
 
 def test_polling_backs_off_after_errors_and_says_so(visit: Visit) -> None:
-    page = visit(looks.on_its_way(), own_clock=True)
+    page = visit(looks.waiting(), own_clock=True)
     page.route("**/track/**", lambda route: route.fulfill(status=500, body=""))
     pauses_s = [1.3, 2.7, 5.3, 10.6]  # doubling, with jitter
 

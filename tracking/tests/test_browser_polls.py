@@ -1,24 +1,36 @@
 """Polling updates the page but leaves the map to Leaflet."""
 
+import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from dispatch import testmode
-from fleet.tests.factories import DroneFactory
+from fleet.models import Drone
+from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders import lifecycle
 from orders.states import JobStatus, Scenario, Status
+from tracking.page import page_context
 from tracking.tests import looks
 from tracking.tests.phone import Visit, map_is_there
 from wingxtra.accounts.identity import DISPATCHER, GCS
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
+
+@pytest.fixture
+def slow_pages(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page is not asked for because it is old."""
+    monkeypatch.setattr(page_context, "REFRESH_IN_FLIGHT_S", 30)
+
+
 TABLET: dict[str, Any] = {"viewport": {"width": 1024, "height": 768}}
 OVER = ("delivered", "handed-over", "told", "canceled", "failed")
 WITH_A_MAP = [look for look in looks.ALL if look not in OVER]
 
+PAGE = re.compile(r"/track/\w+/(\?.*)?$")
+ASKED = re.compile(r"/track/\w+/(position)?(?:\?.*)?$")
 # The map's classes and style, its box within its card, and how many elements it covers.
 MAP_STATE = """() => {
     const map = document.getElementById("map");
@@ -40,11 +52,28 @@ MAP_STATE = """() => {
 
 
 def poll_twice(page: Page) -> None:
+    """The whole page, twice, as when it is shown again."""
     for _ in range(2):
-        with page.expect_response(lambda answer: "/track/" in answer.url and answer.ok) as polled:
-            pass
+        with page.expect_response(is_page) as polled:
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         polled.value.finished()
     page.evaluate("new Promise(requestAnimationFrame)")
+
+
+def is_page(answer: Any) -> bool:
+    return bool(PAGE.search(answer.url) and answer.ok)
+
+
+def asked_by(page: Page) -> list[str]:
+    """Grows with each poll: "page" or "position"."""
+    found: list[str] = []
+
+    def note(request: Request) -> None:
+        if kind := ASKED.search(request.url):
+            found.append(kind[1] or "page")
+
+    page.on("request", note)
+    return found
 
 
 @pytest.mark.parametrize("look", WITH_A_MAP)
@@ -112,6 +141,94 @@ def test_the_drone_of_a_test_order_flies_on_the_map(visit: Visit) -> None:
     first = drone.get_attribute("data-drone")
     assert first
 
-    poll_twice(page)
+    expect(drone).not_to_have_attribute("data-drone", first)
 
-    assert drone.get_attribute("data-drone") != first
+
+# --- the position, each second -------------------------------------------------------------------
+
+
+def test_a_new_position_moves_the_drone_and_renews_no_page(visit: Visit, slow_pages: None) -> None:
+    page = visit(looks.on_its_way())
+    map_is_there(page)
+    asked, drone = asked_by(page), page.locator(".pin-drone")
+    before = {"place": drone.bounding_box(), "left": page.locator("[data-left]").inner_text()}
+    bearing = page.locator("#bearing").inner_text()
+
+    looks.place(Drone.objects.get().pk, 0.9)
+
+    expect(page.locator("[data-left]")).not_to_have_text(before["left"])
+    expect(page.locator("#bearing")).not_to_have_text(bearing)
+    page.wait_for_timeout(600)  # it glides
+    assert drone.bounding_box() != before["place"]
+    assert set(asked) == {"position"}
+
+
+def test_a_drone_without_a_fix_leaves_the_map(visit: Visit, slow_pages: None) -> None:
+    page = visit(looks.on_its_way())
+    map_is_there(page)
+    expect(page.locator(".pin-drone")).to_be_visible()
+    drone_id = Drone.objects.get().pk
+
+    show(TelemetryFactory(drone_id=drone_id, lat=None, lng=None))
+    expect(page.locator(".pin-drone")).to_have_count(0)
+
+    looks.place(drone_id, 0.7)
+    expect(page.locator(".pin-drone")).to_be_visible()
+
+
+def test_a_step_brings_the_page_with_the_next_position(visit: Visit, slow_pages: None) -> None:
+    order = looks.on_its_way()
+    page = visit(order)
+    expect(page.locator("#headline")).to_contain_text("On its way")
+
+    lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
+
+    expect(page.locator("#headline")).to_have_text("Your drone is here", timeout=4_000)
+    assert page.locator("#page").get_attribute("data-position")
+
+
+# What the page asks within `for_s` seconds, by its own clock; it asks each second in flight.
+PAUSES: dict[str, tuple[str, float, dict[str, int]]] = {
+    "visible": ("", 4.5, {"position": 4}),
+    "hidden": (
+        """Object.defineProperty(document, "hidden", { value: true, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"))""",
+        170,
+        {"page": 1},
+    ),
+    "saving data": (
+        "Object.defineProperty(navigator, 'connection', { value: { saveData: true } })",
+        10,
+        {"position": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("how", PAUSES)
+def test_how_often_the_page_asks(how: str, visit: Visit, slow_pages: None) -> None:
+    script, for_s, expected = PAUSES[how]
+    page = visit(looks.on_its_way(), own_clock=True)
+    page.evaluate(script or "0")
+    page.clock.run_for(1_300)
+    page.wait_for_timeout(300)  # a poll that was under way
+    asked = asked_by(page)
+    for _ in range(round(for_s * 4)):
+        page.clock.run_for(250)
+        page.wait_for_timeout(30 if for_s < 20 else 2)
+    found = {kind: asked.count(kind) for kind in set(asked)}
+    assert found.keys() == expected.keys()
+    assert all(abs(found[kind] - number) <= 1 for kind, number in expected.items()), found
+
+
+def test_a_position_that_fails_is_no_lost_connection_but_a_page(visit: Visit) -> None:
+    page = visit(looks.on_its_way())
+    page.route("**/position", lambda route: route.fulfill(status=503, body=""))
+    asked = asked_by(page)
+
+    with page.expect_response(is_page):
+        pass
+    with page.expect_response(is_page):
+        pass
+
+    assert asked[:4] == ["position", "page", "position", "page"]
+    expect(page.locator("#lost")).to_be_empty()

@@ -12,7 +12,7 @@ from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
 from pod import codes
 from tracking.messages.models import CustomerMessage
-from tracking.page import cache
+from tracking.page import cache, facts
 from tracking.tests.mailbox import send_all, texts
 from tracking.tests.receiver import Receiver
 from wingxtra.accounts.identity import SYSTEM
@@ -48,16 +48,16 @@ def test_a_view_that_was_being_built_does_not_bring_the_former_link_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     order = OrderFactory()
-    former, build = order.public_tracking_id, cache._build
+    former, read = order.public_tracking_id, facts.read
 
-    def build_slowly(*about: Any) -> cache.Copy:
-        copy = build(*about)
-        monkeypatch.setattr(cache, "_build", build)
+    def read_slowly(*about: Any) -> facts.Facts:
+        found = read(*about)
+        monkeypatch.setattr(facts, "read", read)
         with django_capture_on_commit_callbacks(execute=True):
             tracking_link.renew(order.pk, by=SYSTEM)
-        return copy
+        return found
 
-    monkeypatch.setattr(cache, "_build", build_slowly)
+    monkeypatch.setattr(facts, "read", read_slowly)
     with pytest.raises(NotFound):
         cache.fetch(former)
     with pytest.raises(NotFound):

@@ -288,4 +288,4 @@ def test_no_page_sets_a_cookie_or_sends_a_referrer(status: Status) -> None:
     assert "Set-Cookie" not in headers
     assert headers["Referrer-Policy"] == "no-referrer"
     assert headers["X-Robots-Tag"] == "noindex, nofollow"
-    assert headers["Cache-Control"] == "public, max-age=3"
+    assert headers["Cache-Control"] == "public, max-age=1"

@@ -31,7 +31,8 @@ def metres_per_unit(drawn: plan.Plan) -> float:
 def test_without_a_drone_the_drop_point_is_in_the_middle() -> None:
     drawn = plan.of(view())
 
-    assert (drawn.drop, drawn.drone, drawn.bearing) == ("-0.0 0.0", "", "")
+    assert (drawn.drop, drawn.drone) == ("-0.0 0.0", "")
+    assert drawn.bearing == "The drop point is inside the circle."
     assert drawn.square_label == "50 m"
     assert float(drawn.around) * metres_per_unit(drawn) == pytest.approx(70, abs=0.5)
 
@@ -58,7 +59,7 @@ def test_the_way_fits_and_is_to_scale(away_m: float, north: float, east: float) 
         (-860, 830, "The drone is 1.2 km south-east of the drop point."),
         (0, -500, "The drone is 500 m west of the drop point."),
         (300, -300, "The drone is 400 m north-west of the drop point."),
-        (60, 60, ""),
+        (60, 60, "The drop point is inside the circle."),
     ],
 )
 def test_the_direction_is_told_in_words(north: float, east: float, words: str) -> None:

@@ -13,6 +13,8 @@ log = structlog.get_logger(__name__)
 
 HEADER = "X-Request-ID"
 PROBES = ("/health", "/ready", "/ready/dispatch", "/metrics")
+# Asked each second by each open page of a flight.
+POLLS = ("track-position",)
 ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 
 
@@ -40,8 +42,9 @@ class RequestIdMiddleware:
     def _log(request: HttpRequest, response: HttpResponseBase, started: float) -> None:
         """Logs the route, not the path: a path may hold a tracking id, which gives access."""
         found = request.resolver_match
+        is_frequent = request.path in PROBES or (found is not None and found.view_name in POLLS)
         log.log(
-            logging.DEBUG if request.path in PROBES else logging.INFO,
+            logging.DEBUG if is_frequent else logging.INFO,
             "request",
             method=request.method,
             route=found.route if found else None,

@@ -217,6 +217,7 @@ def of_tracking(visitor: Client) -> Iterator[tuple[str, Call]]:
         for tracking_id in (on_the_way, "7Q2KM9XW4TZ1H"):
             get = path.format(tracking_id)
             yield get, Call(lambda get=get: visitor.get(get))  # type: ignore[misc]
+    yield "position", Call(lambda: visitor.get(f"/track/{on_the_way}/position"))
     yield "QR code", Call(lambda: visitor.get(f"/track/{on_the_way}/qr.svg"))
     yield "logo", Call(lambda: visitor.get(f"/track/{on_the_way}/logo"))
     given: dict[str, dict[str, Any]] = {

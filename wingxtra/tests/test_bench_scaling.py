@@ -245,19 +245,26 @@ def _seen(flying: list[str], standing: list[str], at: datetime, look: int) -> li
     ] + [TelemetryFactory(drone_id=pk, measured_at=at) for pk in standing]
 
 
-@pytest.mark.parametrize("changed", [True, False])
-def test_the_cost_of_an_open_tracking_page(changed: bool) -> None:
-    """One poll of the tracking page, with and without changes."""
-    order = order_in(Status.ENROUTE)
-    path = f"/api/v1/tracking/{order.public_tracking_id}"
+@pytest.mark.parametrize(
+    ("what", "path"),
+    [
+        ("position", "/track/{}/position"),
+        ("whole page", "/track/{}/"),
+        ("answer of the API", "/api/v1/tracking/{}"),
+    ],
+)
+def test_the_cost_of_an_open_tracking_page(what: str, path: str) -> None:
+    """In flight the page asks for the position each second, and for the whole page each 20 s."""
+    order = order_in(Status.ENROUTE, drone=DroneFactory())
     with served(LOG_LEVEL="WARNING") as (url,), requests.Session() as session:
-        etag = session.get(url + path).headers["ETag"]
-        headers = {} if changed else {"If-None-Match": etag}
+        address = url + path.format(order.public_tracking_id)
         pid = _listening(url)
         with measured(pid) as cost:
-            for _ in range(CALLS):
-                assert session.get(url + path, headers=headers).status_code in (200, 304)
-    show_cost(f"a tracking page's poll, {'changed' if changed else 'unchanged'}", cost, CALLS)
+            for number in range(CALLS):
+                if number % 300 == 0:
+                    show(TelemetryFactory(drone_id=order.assigned_drone_id))
+                assert session.get(address).status_code == 200
+    show_cost(f"a tracking page's poll: {what}", cost, CALLS)
 
 
 def show_cost(of: str, cost: Cost, times: int, budget_ms: float | None = None) -> None:

@@ -30,6 +30,7 @@ AT_MOST = {
     "GET /orders?q= (rare), merchant": 18,
     "GET /orders?q= (frequent), staff": 18,
     "GET /tracking/{id}": 4,
+    "GET /track/{id}/position": 7,
     "GET /tracking/{id}, nothing cached": 9,
     "POST /orders/{id}/events": 36,
 }

@@ -9,8 +9,11 @@
 // update would remove them. Put it inside a marked element instead.
 const Track = (() => {
   const HIDDEN_TIMES = 5;
+  const SAVING_TIMES = 4;
   const SLOWEST_S = 120;
+  const OLD_S = 60;
   const TIMEOUT_MS = 20_000;
+  const POSITION_TIMEOUT_MS = 5_000;
   const PHOTO_TIMEOUT_MS = 180_000; // 4 MB over a slow line
   const PHOTO_SIDE_PX = 2048; // larger ones are made smaller by the server too
   const PHOTO_QUALITY = 0.85;
@@ -23,7 +26,8 @@ const Track = (() => {
   let timer = null;
   let notBefore = 0; // the server's Retry-After, on the phone's clock
   let failures = 0;
-  let shownAt = Date.now();
+  let shownAt = Date.now(); // the whole page
+  let countedAt = Date.now(); // its time left
   let sending = false;
 
   // --- times and the countdown -------------------------------------------------------------------
@@ -55,7 +59,7 @@ const Track = (() => {
     const left = document.getElementById("facts").dataset.seconds;
     const about = document.querySelector("[data-about]");
     if (left === "" || !about) return;
-    const passed = (Date.now() - shownAt) / 1000;
+    const passed = (Date.now() - countedAt) / 1000;
     const now = inMinutes(Number(left) - passed);
     if (about.textContent !== now) about.textContent = now;
     fly(Number(left), passed);
@@ -96,7 +100,7 @@ const Track = (() => {
     }
     // The fresh page has no map when the delivery is over.
     if (!fresh.getElementById("where")) document.getElementById("where")?.remove();
-    shownAt = Date.now();
+    shownAt = countedAt = Date.now();
     shown();
   }
 
@@ -114,12 +118,59 @@ const Track = (() => {
 
   const every_s = () => Number(page.dataset.every) * (document.hidden ? HIDDEN_TIMES : 1);
 
-  function schedule(seconds) {
+  function schedule(seconds, what = poll) {
     clearTimeout(timer);
     // Random jitter: other phones poll as often, and may have got the same Retry-After.
     const wait_ms = seconds * 1000 * (0.9 + 0.2 * Math.random());
     const asked_ms = Math.max(0, notBefore - Date.now()) * (1 + 0.1 * Math.random());
-    if (seconds) timer = setTimeout(poll, Math.max(wait_ms, asked_ms));
+    if (seconds) timer = setTimeout(what, Math.max(wait_ms, asked_ms));
+  }
+
+  // While the drone flies and the page is visible, only what moves is asked for, and the page when
+  // something else has changed or when it is old.
+  function next() {
+    const { position, positionEvery } = page.dataset;
+    if (!position || document.hidden) return schedule(every_s());
+    schedule(Number(positionEvery) * (navigator.connection?.saveData ? SAVING_TIMES : 1), look);
+  }
+
+  async function look() {
+    if (sending) return next();
+    try {
+      const answer = await fetch(page.dataset.position, { cache: "no-store", signal: AbortSignal.timeout(POSITION_TIMEOUT_MS) });
+      if (!answer.ok) throw answer;
+      const seen = await answer.json();
+      if (seen.page !== page.dataset.version || Date.now() - shownAt > OLD_S * 1000) return poll();
+      if (!sending) move(seen);
+      next();
+    } catch (answer) {
+      waitAs(answer);
+      schedule(every_s()); // for the page, which says what is wrong
+    }
+  }
+
+  function move({ position, eta_seconds, expected, left, bearing }) {
+    const where = document.getElementById("where");
+    if (!where) return;
+    if (position) {
+      where.dataset.drone = `${position.lat},${position.lng}`;
+      where.dataset.heading = position.heading_deg ?? 0;
+    } else delete where.dataset.drone;
+    put(document.querySelector("[data-left]"), left);
+    put(document.getElementById("bearing"), bearing);
+    document.getElementById("facts").dataset.seconds = eta_seconds ?? "";
+    countedAt = Date.now();
+    const times = document.querySelectorAll("#facts time[data-moves]");
+    times.forEach((time, n) => expected && (time.dateTime = expected[n]));
+    if (times.length) raw.delete("facts");
+    shown();
+  }
+
+  // The next page replaces it in any case.
+  function put(element, text) {
+    if (!element || !text || element.textContent === text) return;
+    element.textContent = text;
+    raw.delete(element.closest("[data-live=content]").id);
   }
 
   async function poll() {
@@ -127,7 +178,7 @@ const Track = (() => {
     // Also when the page is shown again or the phone is online again.
     if (Date.now() < notBefore) return schedule(every_s() || 1);
     try {
-      const answer = await fetch(page.dataset.here, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+      const answer = await fetch(page.dataset.here, { cache: "no-cache", signal: AbortSignal.timeout(TIMEOUT_MS) });
       if (answer.status === 404) return location.reload();
       if (!answer.ok) return failed(answer);
       const fresh = await parsed(answer);
@@ -141,7 +192,7 @@ const Track = (() => {
   function succeeded() {
     failures = 0;
     document.getElementById("lost").textContent = "";
-    schedule(every_s());
+    next();
     loadTheRest();
   }
 
@@ -154,7 +205,7 @@ const Track = (() => {
 
   // Retry-After of a 429 or 503. There is none without an answer.
   function waitAs(answer) {
-    const seconds = Number(answer?.headers.get("Retry-After")) || 0;
+    const seconds = Number(answer?.headers?.get("Retry-After")) || 0;
     notBefore = Math.max(notBefore, Date.now() + seconds * 1000);
   }
 
@@ -301,7 +352,7 @@ const Track = (() => {
   document.getElementById("zone").textContent = words.zone;
   shown();
   setInterval(count, 1000);
-  schedule(every_s());
+  next();
   afterFirstPaint(loadTheRest);
   return { showError, words };
 })();

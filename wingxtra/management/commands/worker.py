@@ -21,6 +21,9 @@ START_AT_MOST_EVERY_S = 1.0
 LOOK_EVERY_S = 0.2
 # How long running actors may take to end. A supervisor usually kills earlier.
 STOP_WITHIN_MS = 600_000
+# How long an idle process waits at most before it looks for messages again. Dramatiq's own second
+# would come on top of each poll of the fleet and of each step that follows it.
+LOOK_FOR_MESSAGES_EVERY_MS = 150
 
 
 class Command(BaseCommand):
@@ -76,7 +79,9 @@ def _work(threads: int, parent: int) -> None:
     broker.load_actors()
     queue = dramatiq.get_broker()
     queue.emit_after("process_boot")
-    worker = dramatiq.Worker(queue, worker_threads=threads)
+    worker = dramatiq.Worker(
+        queue, worker_threads=threads, worker_timeout=LOOK_FOR_MESSAGES_EVERY_MS
+    )
     worker.start()
     while os.getppid() == parent and not stop.wait(LOOK_EVERY_S):
         pass

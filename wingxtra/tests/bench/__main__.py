@@ -1,4 +1,4 @@
-"""`make bench`: benchmarks of API, console, dispatch and simulated days, as tables.
+"""`make bench`: benchmarks of API, console, open pages, dispatch and simulated days, as tables.
 
 A value over its budget is marked and counted, but does not fail: the machine may be slow. A wrong
 answer or an exception fails. The logs of the measured processes are kept only then.
@@ -6,6 +6,7 @@ answer or an exception fails. The logs of the measured processes are kept only t
     BENCH_SECONDS   of load at a time, three times for each call; 2
     BENCH_ONLY      a regular expression: only the calls whose names match
     BENCH_ORDERS    in the database for the console; 1,000,000, and 0 leaves the console out
+    BENCH_PAGES     open tracking pages; 1,000, and 0 leaves them out
 """
 
 import os
@@ -22,6 +23,7 @@ from wingxtra.tests.bench import tables
 
 PARTS = (
     ("-m", "wingxtra.tests.bench.production"),
+    ("-m", "wingxtra.tests.bench.watchers"),
     # Without pytest's own copies of every log line.
     ("-m", "pytest", "-n", "0", "-m", "bench", "-p", "no:logging"),
 )

@@ -111,6 +111,7 @@ def calls(seeded: Seeded) -> list[Call]:
         Call("GET /tracking/{id}", tracking, {}, budget=TRACKING),
         Call("GET /tracking/{id}, 304", tracking, {"If-None-Match": tag}, budget=TRACKING),
         Call("GET /track/{id}/, the page", page, {}),
+        Call("GET /track/{id}/position", f"{page}position", {}),
     ]
 
 

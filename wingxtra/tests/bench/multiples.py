@@ -29,7 +29,6 @@ from fleet.models import Drone
 from orders import lifecycle
 from orders.states import JobStatus, Status
 from tracking.page import cache
-from wingxtra import redis_client
 from wingxtra.accounts.identity import DISPATCHER, GCS
 from wingxtra.tests.bench.references import watched
 from wingxtra.tests.bench.seed import ORDERS, Seeded
@@ -152,7 +151,7 @@ def calls(seeded: Seeded) -> Sequence[Call]:
     reports = _reports(seeded, ops)
 
     def uncache() -> None:
-        redis_client.client().delete(cache.key_of(tracking))
+        cache.drop(tracking)
 
     return [
         CONSTANT,
@@ -164,6 +163,7 @@ def calls(seeded: Seeded) -> Sequence[Call]:
         Call("GET /orders?q= (rare), merchant", _get("/api/v1/orders?q=REF-51", merchant), 9),
         Call("GET /orders?q= (frequent), staff", _get("/api/v1/orders?q=mensah", ops), 9),
         Call("GET /tracking/{id}", track, 3),
+        Call("GET /track/{id}/position", _get(f"/track/{tracking}/position"), 3),
         Call("GET /tracking/{id}, nothing cached", track, 5, uncache),
         Call("POST /orders/{id}/events", lambda: next(reports), 10),
     ]

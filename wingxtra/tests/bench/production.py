@@ -30,6 +30,8 @@ def main() -> None:
         "API_RATE_PUBLIC": NO_LIMIT,
         "API_RATE_LINKS": NO_LIMIT,
         "API_RATE_LINK_READS": NO_LIMIT,
+        "API_RATE_POSITIONS": NO_LIMIT,
+        "API_RATE_LINK_POSITIONS": NO_LIMIT,
     }
     warnings.filterwarnings("ignore", "No directory at")  # static files, collected in production
     servers = launcher.ensure(ROOT, throwaway=True)

@@ -103,6 +103,7 @@ class Machine:
                 *["--port", self.simulator_url.rsplit(":", 1)[1], "--report-pickup"],
                 *["--speed", str(self._speed), "--seed", str(self._seed)],
                 *["--events-url", self.url, "--events-key", self.credentials.gcs_key],
+                *self._simulator_options(),
             ],
             "web": self._web_command(),
             "worker": [*MANAGE, "worker", "--processes", "1", "--threads", "6"],
@@ -113,6 +114,9 @@ class Machine:
             self._start(name)
         self.until("web", lambda: requests.get(f"{self.url}/health", timeout=2).ok)
         self.until("simulator", lambda: requests.get(f"{self.simulator_url}/health", timeout=2).ok)
+
+    def _simulator_options(self) -> list[str]:
+        return []
 
     def _web_command(self) -> list[str]:
         """As `Dockerfile` starts it, with fewer processes. The last value of an option counts."""
