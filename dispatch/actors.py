@@ -9,15 +9,9 @@ import structlog
 from django.utils import timezone
 
 from dispatch import forgetting, testmode
-from dispatch.missions import (
-    delays,
-    live_missions,
-    mission_watch,
-    progress,
-    publishing,
-    recalls,
-)
+from dispatch.missions import delays, live_missions, mission_watch, publishing, recalls
 from dispatch.missions.clearance import following
+from dispatch.missions.following import progress
 from dispatch.missions.reposition import publishing as reposition
 from dispatch.models import Clearance, WhatIf
 from dispatch.planning import outlooks, runs

@@ -25,7 +25,7 @@ from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.occurrences import console as occurrences_admin  # noqa: F401 (register their pages)
 from dispatch.whatif import console as whatif_admin  # noqa: F401 (register their pages)
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
-from wingxtra.console.filters import DaysFilter
+from wingxtra.console.lists.filters import DaysFilter
 from wingxtra.console.registry import Tone
 
 MAX_DECISIONS = 100

@@ -47,9 +47,10 @@ from orders.loading import admin as loading_admin  # noqa: F401 (places on the u
 from orders.models import Order
 from orders.personal_data.masking import masked_name, masked_phone
 from orders.recurring import admin as recurring_admin  # noqa: F401 (recurring orders)
-from wingxtra.console import past, saved_filters
+from wingxtra.console import past
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
-from wingxtra.console.filters import DaysFilter
+from wingxtra.console.lists import saved_filters
+from wingxtra.console.lists.filters import DaysFilter
 from wingxtra.console.registry import Tone
 
 SHOWN_ON_ITS_PAGE = ("merchant", "service_area", "store", "current_job", "holder_hub")

@@ -3,7 +3,7 @@
 import dramatiq
 from django.utils import timezone
 
-from pod import case_photos
+from pod.pictures import case_photos
 from wingxtra import outbox
 from wingxtra.broker import every
 

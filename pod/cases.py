@@ -16,9 +16,9 @@ from django.utils import timezone
 from orders import lifecycle
 from orders.models import Order
 from orders.states import EventType, Happened, Status
-from pod import case_photos, images
 from pod.actors import encode_photo
 from pod.models import Case
+from pod.pictures import case_photos, images
 from wingxtra.accounts.identity import Actor
 from wingxtra.broker import enqueue
 from wingxtra.database import statements

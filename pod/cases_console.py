@@ -22,7 +22,7 @@ from pod.models import Case
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
 from wingxtra.console.attention.counting import each, worst
-from wingxtra.console.filters import DaysFilter
+from wingxtra.console.lists.filters import DaysFilter
 from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Button, Section, Tone, add_section
 from wingxtra.console.times import in_words

@@ -10,9 +10,9 @@ from django.db.models.fields.files import FieldFile
 from orders.api.serializers import event_json, order_json
 from orders.models import Order
 from orders.states import EventType
-from pod import images
 from pod.models import ProofOfDelivery
-from pod.sketch import Place, Sketch, drawn
+from pod.pictures import images
+from pod.pictures.sketch import Place, Sketch, drawn
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.console.admin import said_by
 

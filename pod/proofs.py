@@ -21,8 +21,9 @@ from fleet.live.picture import Picture
 from orders import lifecycle
 from orders.models import Order
 from orders.states import AT_THE_DROP_POINT, Happened, PodRequirement, Status
-from pod import codes, images, whereabouts
+from pod import codes, whereabouts
 from pod.models import ProofOfDelivery
+from pod.pictures import images
 from pod.whereabouts import Whereabouts
 from wingxtra.accounts.identity import Actor
 from wingxtra.database import statements

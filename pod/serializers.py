@@ -12,8 +12,9 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from orders.states import PodRequirement
-from pod import images, proofs
+from pod import proofs
 from pod.models import Case, ProofOfDelivery, proof_methods
+from pod.pictures import images
 from wingxtra.api.serializers import StrictSerializer, Text, Timestamp
 from wingxtra.problems import FieldProblem, Invalid
 

@@ -16,8 +16,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders.models import Order
-from pod import images, proofs
+from pod import proofs
 from pod.evidence import record_context
+from pod.pictures import images
 from pod.serializers import (
     SIGNATURE_MAX_VALUES,
     ProofAnswer,

@@ -13,7 +13,7 @@ from tracking.models import WebhookDelivery, WebhookEndpoint
 from tracking.webhooks.console import STATE_TONE
 from wingxtra.accounts.models import Merchant
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
-from wingxtra.console.filters import of_row
+from wingxtra.console.lists.filters import of_row
 from wingxtra.console.registry import Tone
 
 

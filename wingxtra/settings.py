@@ -168,21 +168,21 @@ MIDDLEWARE = [
     "wingxtra.observability.metrics.HttpMetrics",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "wingxtra.page_policy.ContentSecurityPolicy",
+    "wingxtra.middleware.page_policy.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "wingxtra.api.errors.ApiErrorMiddleware",
-    "wingxtra.sessions.Session",
+    "wingxtra.middleware.sessions.Session",
     "django.middleware.common.CommonMiddleware",
-    "wingxtra.sessions.FormTokens",
-    "wingxtra.sessions.SessionUser",
+    "wingxtra.middleware.sessions.FormTokens",
+    "wingxtra.middleware.sessions.SessionUser",
     "wingxtra.accounts.login_form.StrangersFormsAreSmall",
     "wingxtra.accounts.acting.ActingMiddleware",
-    "wingxtra.sessions.SecondFactor",
-    "wingxtra.sessions.Notices",
+    "wingxtra.middleware.sessions.SecondFactor",
+    "wingxtra.middleware.sessions.Notices",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
-# Django looks for its own class by name; wingxtra.sessions.FormTokens is a subclass of it.
+# Django looks for its own class by name; middleware.sessions.FormTokens is a subclass of it.
 SILENCED_SYSTEM_CHECKS = ["security.W003"]
 
 ROOT_URLCONF = "wingxtra.urls"
@@ -305,7 +305,7 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "DEFAULT_VERSIONING_CLASS": None,
 }
-# How many requests each web process works on at the same time; see wingxtra.slow_clients.
+# How many requests each web process works on at the same time: wingxtra/middleware/slow_clients.py.
 REQUESTS_AT_ONCE = env.int("REQUESTS_AT_ONCE", default=4)
 API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=1_000_000)
 
@@ -540,7 +540,7 @@ PUBLIC_MAP_TILE_ATTRIBUTION = env.str("PUBLIC_MAP_TILE_ATTRIBUTION", default="")
 
 # --- what pages may load ---
 # Only our own scripts, styles and responses. The console and the API's documentation need more
-# (wingxtra/page_policy.py); the tracking page has its own policy (tracking/page/headers.py).
+# (wingxtra/middleware/page_policy.py). The tracking page has its own (tracking/page/headers.py).
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],

@@ -6,9 +6,9 @@ from drf_spectacular.views import SpectacularSwaggerView
 
 from wingxtra.api.schema.views import Description, MerchantDescription
 from wingxtra.api.views import NothingHere
+from wingxtra.middleware.page_policy import View, for_documentation
 from wingxtra.observability import health
 from wingxtra.observability.metrics_view import Metrics
-from wingxtra.page_policy import View, for_documentation
 
 
 def _docs(*, of: str) -> View:

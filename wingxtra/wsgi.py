@@ -11,8 +11,8 @@ django_application = get_wsgi_application()
 from django.conf import settings  # noqa: E402 (needs the loaded apps, as do the next two)
 
 from wingxtra import checks  # noqa: E402
+from wingxtra.middleware.slow_clients import SlowClients  # noqa: E402
 from wingxtra.observability import metrics  # noqa: E402
-from wingxtra.slow_clients import SlowClients  # noqa: E402
 
 application = SlowClients(django_application, settings.REQUESTS_AT_ONCE)
 

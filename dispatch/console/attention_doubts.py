@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from dispatch.console.attention import missions, of_order
-from dispatch.console.parcel_actions import awaits_answer
+from dispatch.console.orders.parcel_actions import awaits_answer
 from dispatch.console.presentation import words_of
 from dispatch.console.sightings import Sightings, hubs, sightings
 from dispatch.models import Discrepancy, Mission, MissionPart, PublishingPause

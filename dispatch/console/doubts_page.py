@@ -14,7 +14,7 @@ from dispatch.console.attention_doubts import remedies_of
 from dispatch.models import Discrepancy, PublishingPause
 from orders.models import Order
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
-from wingxtra.console.filters import DaysFilter
+from wingxtra.console.lists.filters import DaysFilter
 from wingxtra.console.registry import Section, Tone, add_section
 
 

@@ -11,17 +11,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatch.console import (
-    attention,
-    attention_doubts,
-    clearances,
-    order_actions,
-    order_now,
-    parcel_actions,
-    paused,
-    pilots,
-    replay_pages,
-)
+from dispatch.console import attention, attention_doubts, clearances, paused, pilots, replay_pages
+from dispatch.console.orders import actions as order_actions
+from dispatch.console.orders import now as order_now
+from dispatch.console.orders import parcel_actions
 from dispatch.console.presentation import (
     INTENT_TONE,
     OUTCOME_TONE,
@@ -30,7 +23,7 @@ from dispatch.console.presentation import (
     ruled_out,
     said,
 )
-from dispatch.missions import tracks
+from dispatch.missions.following import tracks
 from dispatch.missions.replay.thinning import thinned
 from dispatch.models import DispatchDecision, DispatchRun, Flight, MissionPart, PilotChange
 from dispatch.planning import runs

@@ -21,7 +21,7 @@ from orders.models import Order
 from orders.states import EventType, JobStatus, ReasonCode
 from wingxtra.console import past, roles
 from wingxtra.console.admin import ReadOnlyAdmin, badge, duration, moment
-from wingxtra.console.filters import DaysFilter
+from wingxtra.console.lists.filters import DaysFilter
 from wingxtra.console.registry import Feature, Section, Tone, add_section
 from wingxtra.console.widgets import tiles
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import QuerySet
 from redis import RedisError
 
-from dispatch.missions.standing import Hubs
+from dispatch.missions.following.standing import Hubs
 from fleet.console.shared import latest_picture
 from fleet.feasibility.geometry import distance_m
 from fleet.live.picture import Picture

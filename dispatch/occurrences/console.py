@@ -19,7 +19,7 @@ from orders.models import Order
 from wingxtra.accounts.models import User
 from wingxtra.console import actions, roles
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
-from wingxtra.console.filters import DaysFilter
+from wingxtra.console.lists.filters import DaysFilter
 from wingxtra.console.registry import Section, Tone, add_section
 from wingxtra.problems import Invalid, Problem
 

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from dispatch.missions import tracks
+from dispatch.missions.following import tracks
 from dispatch.models import Occurrence
 from orders.console.order_page import actor_name
 from orders.models import DeliveryJob

@@ -14,7 +14,8 @@ from uuid import UUID
 import time_machine
 from django.utils import timezone
 
-from dispatch.missions import bridge, progress, publishing, publishing_pause, recalls
+from dispatch.missions import bridge, publishing, publishing_pause, recalls
+from dispatch.missions.following import progress
 from dispatch.missions.reports import MissionEvent, ReportType, report
 from dispatch.models import DispatchRun, Mission
 from dispatch.planning import runs

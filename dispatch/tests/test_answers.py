@@ -7,7 +7,8 @@ import pytest
 import time_machine
 from pytest_django import Settings
 
-from dispatch.console import attention_doubts, order_actions
+from dispatch.console import attention_doubts
+from dispatch.console.orders import actions as order_actions
 from dispatch.missions import answers, discrepancies, recalls, reports
 from dispatch.models import Discrepancy
 from dispatch.tests.sky import START, Sky

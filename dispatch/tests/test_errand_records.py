@@ -10,7 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from dispatch.missions import progress, reports
+from dispatch.missions import reports
+from dispatch.missions.following import progress
 from dispatch.missions.reposition import following, publishing, verbs
 from dispatch.missions.reposition import reports as way_home
 from dispatch.missions.reposition.reports import ReportType

@@ -10,7 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dispatch import actors, forgetting
-from dispatch.missions import before_launch, progress
+from dispatch.missions import before_launch
+from dispatch.missions.following import progress
 from dispatch.missions.records import writing
 from dispatch.models import FlightRecord, Missing, Mission, TrackPiece
 from dispatch.tests.support import mission_of, stored

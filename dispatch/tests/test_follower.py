@@ -20,7 +20,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from dispatch.actors import follow_flights, follow_without_pictures
-from dispatch.missions import followed, leases, progress, tracks
+from dispatch.missions.following import followed, leases, progress, tracks
 from dispatch.models import Flight, FollowerLease, TrackPiece
 from dispatch.tests.test_missions import in_threads
 from fleet.live import picture

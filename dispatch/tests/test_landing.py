@@ -7,7 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dispatch.missions import progress, publishing
+from dispatch.missions import publishing
+from dispatch.missions.following import progress
 from dispatch.models import Mission
 from dispatch.tests.support import assigned
 from fleet import registry

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from pytest_django import Settings
 
-from dispatch.console import order_actions
+from dispatch.console.orders import actions as order_actions
 from dispatch.missions import (
     answers,
     before_launch,

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from dispatch.console import parcel_actions
+from dispatch.console.orders import parcel_actions
 from dispatch.missions import publishing_pause
 from dispatch.models import Discrepancy, Mission, MissionPart, PublishingPause
 from dispatch.tests import doubts

@@ -12,7 +12,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from dispatch.missions import answers, progress, publishing, recalls, reports
+from dispatch.missions import answers, publishing, recalls, reports
+from dispatch.missions.following import progress
 from dispatch.missions.reports import MissionEvent, ReportResult, ReportType
 from dispatch.models import Discrepancy, Flight, Mission, MissionPart, MissionReport
 from dispatch.planning import eligibility

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatch.missions.flight.state import between_m
+from dispatch.missions.following.tracks import Point
 from dispatch.missions.replay import recording
 from dispatch.missions.replay.thinning import GAP_S, TOLERANCE_M, runs_of, thinned
-from dispatch.missions.tracks import Point
 from dispatch.models import DispatchDecision, DispatchRun, Flight, TrackPiece
 from dispatch.tests.support import stored
 from dispatch.tests.test_tracks import flown

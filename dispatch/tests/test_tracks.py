@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dispatch import forgetting
-from dispatch.missions import progress, tracks
+from dispatch.missions.following import progress, tracks
 from dispatch.models import Flight, TrackPiece
 from dispatch.tests.support import able_drone, stored, submitted
 from dispatch.tests.test_progress import Watch, fleet_answer, picture, there

@@ -20,7 +20,7 @@ from wingxtra.accounts.identity import ActorKind
 from wingxtra.broker import enqueue
 from wingxtra.console import actions
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
-from wingxtra.console.filters import DaysFilter
+from wingxtra.console.lists.filters import DaysFilter
 
 
 @admin.register(WhatIf)

@@ -16,7 +16,7 @@ from fleet.live.drone_status import Readiness
 from fleet.live.quality import NEEDS
 from fleet.models import Drone, DroneKind, Hub, ServiceArea
 from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, badge, said_by
-from wingxtra.console.filters import of_row
+from wingxtra.console.lists.filters import of_row
 from wingxtra.console.registry import Tone
 
 

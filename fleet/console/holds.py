@@ -17,7 +17,7 @@ from fleet.models import Drone, DroneHold
 from wingxtra.accounts.models import User
 from wingxtra.console import actions
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
-from wingxtra.console.filters import DaysFilter
+from wingxtra.console.lists.filters import DaysFilter
 from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Section, Tone
 from wingxtra.sentences import sentence

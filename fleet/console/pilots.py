@@ -20,7 +20,7 @@ from fleet.models import ServiceArea
 from wingxtra.console import registry as console
 from wingxtra.console import roles
 from wingxtra.console.admin import ConsoleAdmin, badge
-from wingxtra.console.filters import of_row
+from wingxtra.console.lists.filters import of_row
 from wingxtra.console.registry import Section, Tone
 from wingxtra.console.widgets import MomentInput
 from wingxtra.problems import Conflict

@@ -12,8 +12,8 @@ from orders.models import Order, Store
 from orders.models.parcel import AWAITS_STAFF
 from orders.states import HoldCode, Holder, ReasonCode, Status
 from wingxtra.accounts.models import Merchant
-from wingxtra.console.change_list import BadFilter
-from wingxtra.console.filters import FieldFilter, OneOf, OneRow
+from wingxtra.console.lists.change_list import BadFilter
+from wingxtra.console.lists.filters import FieldFilter, OneOf, OneRow
 
 Orders = QuerySet[Order]
 

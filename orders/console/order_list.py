@@ -14,7 +14,7 @@ from orders.console.tabs import TABS, Tab, TabFilter
 from orders.models import search
 from orders.promises import memory
 from wingxtra.console import actions
-from wingxtra.console.change_list import ConsoleChangeList
+from wingxtra.console.lists.change_list import ConsoleChangeList
 
 EVERY_S = 5
 EMPTY = "No order was placed yet. Merchants place them by the API or on their page, staff here."

@@ -17,7 +17,7 @@ from orders.models import Store
 from wingxtra.accounts.models import Merchant
 from wingxtra.console import roles
 from wingxtra.console.admin import ConsoleAdmin, badge
-from wingxtra.console.filters import of_row
+from wingxtra.console.lists.filters import of_row
 from wingxtra.console.registry import Tone
 from wingxtra.console.widgets import PolygonInput, tiles
 from wingxtra.opening_hours.form import HoursForm, in_lines, open_now

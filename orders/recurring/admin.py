@@ -20,7 +20,7 @@ from wingxtra.accounts.models import Merchant
 from wingxtra.console import registry, roles
 from wingxtra.console.admin import ConsoleAdmin, badge
 from wingxtra.console.attention.counting import each, worst
-from wingxtra.console.filters import of_row
+from wingxtra.console.lists.filters import of_row
 from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Tone
 from wingxtra.opening_hours import text as as_text

@@ -20,7 +20,7 @@ from orders.tests.factories import OrderFactory, StoreFactory, multiply_orders, 
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import User
 from wingxtra.accounts.tests.factories import UserFactory
-from wingxtra.console import saved_filters
+from wingxtra.console.lists import saved_filters
 from wingxtra.console.models import SavedFilter
 
 pytestmark = pytest.mark.django_db

@@ -21,10 +21,11 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from orders.personal_data import retention
 from orders.states import Status
 from orders.tests.factories import order_in
-from pod import case_photos, cases, images
+from pod import cases
 from pod.actors import encode_photo
 from pod.cases import Complaint
 from pod.models import Case
+from pod.pictures import case_photos, images
 from wingxtra.accounts.identity import CUSTOMER, Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import UserFactory
 

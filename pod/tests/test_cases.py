@@ -19,9 +19,10 @@ from orders.models import Order
 from orders.personal_data import retention
 from orders.states import Holder, Status
 from orders.tests.factories import order_in
-from pod import case_photos, cases, cases_console
+from pod import cases, cases_console
 from pod.cases import Complaint
 from pod.models import Case
+from pod.pictures import case_photos
 from wingxtra.accounts.identity import CUSTOMER, Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.console.look import Look

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from pod import images, picture_headers
+from pod.pictures import headers as picture_headers
+from pod.pictures import images
 
 EXIF_ORIENTATION = 0x0112
 EXIF_MAKER = 0x010F

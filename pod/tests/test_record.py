@@ -15,7 +15,8 @@ from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders.models import Order
 from orders.states import PodRequirement, Status
 from orders.tests.factories import order_in
-from pod import proofs, sketch, testmode
+from pod import proofs, testmode
+from pod.pictures import sketch
 from wingxtra.accounts.identity import Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import (
     MerchantFactory,

@@ -21,7 +21,7 @@ from tracking.merchant import frame, words
 from tracking.merchant.access import PageCaller, merchant_page
 from tracking.page import texts
 from wingxtra.api import once
-from wingxtra.page_policy import for_map
+from wingxtra.middleware.page_policy import for_map
 from wingxtra.problems import Invalid, Problem, Unavailable
 
 log = structlog.get_logger(__name__)

@@ -21,8 +21,8 @@ from tracking.merchant import frame, words
 from tracking.merchant.access import PageCaller, merchant_page
 from wingxtra.api.pagination import after_cursor
 from wingxtra.console.registry import Tone
+from wingxtra.middleware.page_policy import for_map
 from wingxtra.opening_hours import text as as_text
-from wingxtra.page_policy import for_map
 from wingxtra.problems import FieldProblem, Invalid, NotFound, Problem
 
 ROWS = 50

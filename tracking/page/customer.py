@@ -15,7 +15,8 @@ from orders import lifecycle
 from orders.changes import details, dropoff
 from orders.models import Order
 from orders.states import AT_THE_DROP_POINT, DropoffSource, PodRequirement, Status
-from pod import cases, images, proofs
+from pod import cases, proofs
+from pod.pictures import images
 from pod.serializers import read_signature, signature_evidence
 from wingxtra.accounts.identity import CUSTOMER
 from wingxtra.problems import Conflict, FieldProblem, Invalid

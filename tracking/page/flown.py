@@ -1,6 +1,6 @@
 """The track that an order's drone flew, for the record of the delivery."""
 
-from dispatch.missions import tracks
+from dispatch.missions.following import tracks
 from orders.models import Order
 
 

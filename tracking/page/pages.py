@@ -33,8 +33,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from orders.changes import dropoff
 from orders.models import Order
 from orders.states import PodRequirement, Status
-from pod import cases, images
+from pod import cases
 from pod.models import Case
+from pod.pictures import images
 from pod.serializers import SIGNATURE_MAX_BYTES, CaseInput, CodeInput, SignatureInput
 from tracking.page import cache, customer, headers, limits, page_context, texts
 from tracking.page.texts import LANGUAGES

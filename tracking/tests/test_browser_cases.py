@@ -8,8 +8,9 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from orders.states import Status
-from pod import codes, images
+from pod import codes
 from pod.models import Case
+from pod.pictures import images
 from tracking.tests import looks
 from tracking.tests.phone import Visit, fresh, headline
 from wingxtra.accounts.identity import SYSTEM

@@ -14,8 +14,9 @@ from PIL import Image
 
 from orders.models import Order
 from orders.states import PodRequirement, Status
-from pod import cases, images
+from pod import cases
 from pod.models import Case
+from pod.pictures import images
 from tracking.models import WebhookDelivery
 from tracking.page import cache, pages
 from tracking.tests.deliveries import proved_order, secret_order

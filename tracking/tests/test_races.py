@@ -18,8 +18,9 @@ from orders import unit_of_work
 from orders.models import Order
 from orders.states import EventType, PodRequirement, Status
 from orders.tests.factories import order_in
-from pod import codes, images, whereabouts
+from pod import codes, whereabouts
 from pod.models import OneTimeCode, ProofOfDelivery
+from pod.pictures import images
 from tracking.page import customer
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.problems import Conflict

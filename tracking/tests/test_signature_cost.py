@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from orders.states import PodRequirement, Status
-from pod import images
+from pod.pictures import images
 from pod.serializers import MAX_POINTS, MAX_STROKES
 from tracking.tests.deliveries import secret_order
 from tracking.tests.test_forms import feedback, send

@@ -18,7 +18,7 @@ from wingxtra.accounts import branding, tokens
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey, Merchant, User
 from wingxtra.console.admin import ConsoleAdmin, badge, moment
-from wingxtra.console.filters import of_row
+from wingxtra.console.lists.filters import of_row
 from wingxtra.console.registry import Tone
 from wingxtra.console.roles import CONSOLE_ROLES
 

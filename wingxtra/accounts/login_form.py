@@ -8,7 +8,7 @@ from django.core.validators import MaxLengthValidator
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from wingxtra.sessions import WITHOUT_SESSION
+from wingxtra.middleware.sessions import WITHOUT_SESSION
 
 NAME_LENGTH = 150
 # Hashing takes longer for a longer one.

@@ -23,7 +23,7 @@ from wingxtra.accounts.models import ApiKey
 from wingxtra.api import idempotency, throttling
 from wingxtra.api.parsers import MAX_VALUES, bound_body
 from wingxtra.cache_version import Cached
-from wingxtra.page_policy import NO_PAGE
+from wingxtra.middleware.page_policy import NO_PAGE
 from wingxtra.problems import FieldProblem, Invalid, NotFound
 
 MAX_NAMED_PARAMETERS = 20

@@ -19,8 +19,8 @@ from unfold.views import ChangeList
 from wingxtra.accounts.identity import said_by as said_by
 from wingxtra.console import actions, registry
 from wingxtra.console.bulk import choosing
-from wingxtra.console.change_list import ConsoleChangeList
-from wingxtra.console.filters import DaysFilter
+from wingxtra.console.lists.change_list import ConsoleChangeList
+from wingxtra.console.lists.filters import DaysFilter
 from wingxtra.console.registry import Tone
 from wingxtra.console.times import moment as moment
 

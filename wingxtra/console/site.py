@@ -11,11 +11,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 from unfold.sites import UnfoldAdminSite
 
-from wingxtra import page_policy
 from wingxtra.accounts.identity import Role
 from wingxtra.console import past
 from wingxtra.console.entry import lost_forms
 from wingxtra.console.roles import CONSOLE_ROLES
+from wingxtra.middleware import page_policy
 
 
 class ConsoleSite(UnfoldAdminSite):
@@ -75,8 +75,9 @@ class ConsoleSite(UnfoldAdminSite):
         return page_policy.for_console(super().login)(request, choice | (extra_context or {}))
 
     def extra_urls(self) -> list[URLPattern]:
-        from wingxtra.console import actions, palette, registry, saved_filters, watches
+        from wingxtra.console import actions, palette, registry, watches
         from wingxtra.console.attention import pages as attention
+        from wingxtra.console.lists import saved_filters
         from wingxtra.console.livemap import pages as livemap
 
         # Not below /admin/<app>/<model>/, where the model's own URL patterns would match first.

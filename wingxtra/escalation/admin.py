@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from wingxtra.console.admin import ConsoleAdmin, ReadOnlyAdmin, badge, duration, moment
-from wingxtra.console.filters import of_row
+from wingxtra.console.lists.filters import of_row
 from wingxtra.console.registry import Tone
 from wingxtra.escalation.console import MESSAGE_TONE, STATE_TONE
 from wingxtra.escalation.form import RuleForm

@@ -23,7 +23,7 @@ from django.views.decorators.http import require_safe
 from wingxtra import broker
 from wingxtra.api.errors import Answer
 from wingxtra.api.renderers import json_answer
-from wingxtra.page_policy import NO_PAGE
+from wingxtra.middleware.page_policy import NO_PAGE
 
 log = structlog.get_logger(__name__)
 

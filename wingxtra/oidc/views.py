@@ -17,8 +17,8 @@ from mozilla_django_oidc.views import (
     OIDCAuthenticationRequestView,
 )
 
-from wingxtra import page_policy
 from wingxtra.console.entry.second_factor import SECOND_FACTOR
+from wingxtra.middleware import page_policy
 from wingxtra.oidc import provider
 from wingxtra.oidc.backend import LoginRefused
 

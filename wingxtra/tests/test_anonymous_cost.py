@@ -33,8 +33,9 @@ from pytest_django import Settings
 from orders.models import Order
 from orders.states import PodRequirement, Status
 from orders.tests.factories import order_in
-from pod import codes, images
+from pod import codes
 from pod.models import ProofOfDelivery
+from pod.pictures import images
 from pod.proofs import image_token
 from pod.serializers import MAX_POINTS, MAX_STROKES
 from tracking.page.pages import FORM_MAX_BYTES, token_of

@@ -14,7 +14,8 @@ from django.db import transaction
 from django.db.models import Model
 from django.utils import timezone
 
-from dispatch.missions import mission_watch, progress, publishing
+from dispatch.missions import mission_watch, publishing
+from dispatch.missions.following import progress
 from dispatch.models import DispatchRun, Mission, MissionPart
 from dispatch.planning import runs
 from fleet.demo import city, seed

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wingxtra.slow_clients import WAITED_FOR_BYTES, SlowClients
+from wingxtra.middleware.slow_clients import WAITED_FOR_BYTES, SlowClients
 
 LARGE = WAITED_FOR_BYTES + 1
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dispatch.missions.standing import HUB_RADIUS_M
+from dispatch.missions.following.standing import HUB_RADIUS_M
 from fleet.simulator.airframe import distance_m
 from wingxtra.tests.drill import city
 from wingxtra.tests.drill.outside import nearest

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q, QuerySet
 
-from dispatch.missions import tracks
+from dispatch.missions.following import tracks
+from dispatch.missions.following.tracks import Point
 from dispatch.missions.replay.thinning import thinned
-from dispatch.missions.tracks import Point
 from dispatch.models import MAX_FLIGHT, DispatchDecision
 from fleet.models import ServiceArea
 from orders.models import DeliveryEvent, DeliveryJob

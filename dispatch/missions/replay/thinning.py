@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from dispatch.missions.tracks import Point
+from dispatch.missions.following.tracks import Point
 from fleet.feasibility.geometry import EARTH_RADIUS_M, Floats
 
 # A point is kept per 3 s; after a longer pause nothing is known of the flight in between.

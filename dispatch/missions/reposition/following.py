@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from dispatch.missions.flight.state import Fix
 from dispatch.missions.flight.trust import stands
+from dispatch.missions.following.standing import CONFIRMED_AFTER_S, LANDED_AFTER_S
+from dispatch.missions.following.tracks import EVERY_S, stored_point
 from dispatch.missions.reposition import verbs
-from dispatch.missions.standing import CONFIRMED_AFTER_S, LANDED_AFTER_S
-from dispatch.missions.tracks import EVERY_S, stored_point
 from dispatch.models import ErrandFlight, Mission
 from fleet.feasibility.rules import Rules
 from fleet.live.picture import Picture

@@ -25,7 +25,7 @@ from fleet.models import (
     MaintenanceRule,
 )
 from wingxtra.console.admin import ConsoleAdmin, ReadOnlyAdmin, badge, moment, said_by
-from wingxtra.console.filters import DaysFilter, of_row
+from wingxtra.console.lists.filters import DaysFilter, of_row
 from wingxtra.console.registry import Tone
 
 

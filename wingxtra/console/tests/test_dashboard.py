@@ -10,7 +10,7 @@ from django.urls import reverse
 from redis import RedisError
 
 from dispatch import actors
-from dispatch.missions import progress
+from dispatch.missions.following import progress
 from fleet.tests.factories import DroneFactory, TelemetryFactory, seconds_ago, show
 from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in

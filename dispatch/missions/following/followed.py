@@ -15,8 +15,8 @@ from django.db.models import F, TextField
 from django.db.models.functions import Cast
 from msgspec import Struct
 
-from dispatch.missions import tracks
 from dispatch.missions.flight.state import FlightState, Plan
+from dispatch.missions.following import tracks
 from dispatch.models import Flight
 from orders.models import DeliveryJob
 from orders.states import JobStatus

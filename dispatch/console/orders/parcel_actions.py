@@ -1,6 +1,6 @@
 """Actions of ops that state how a flight ended or where its parcel is.
 
-Each calls one verb, as in dispatch/console/order_actions.py. Those with `is_answer` are on top of
+Each calls one verb, as in dispatch/console/orders/actions.py. Those with `is_answer` are on top of
 an order's page while an answer is awaited. Notes written here stay in the timeline.
 """
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from dispatch.console.parcel_forms import (
+from dispatch.console.orders.parcel_forms import (
     CloseForm,
     CorrectForm,
     HubForm,

@@ -13,8 +13,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
 
-from pod import images
 from pod.models import Case, CaseQuerySet
+from pod.pictures import images
 
 log = structlog.get_logger(__name__)
 

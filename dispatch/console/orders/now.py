@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from redis import RedisError
 
 from dispatch.console import replay_pages
-from dispatch.missions import tracks
+from dispatch.missions.following import tracks
 from fleet import policy, presentation
 from fleet.console.map_pages import drone_feature
 from fleet.feasibility.geometry import distance_m

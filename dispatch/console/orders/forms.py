@@ -1,4 +1,4 @@
-"""Forms of the order actions (dispatch/console/order_actions.py)."""
+"""Forms of the order actions (dispatch/console/orders/actions.py)."""
 
 from dataclasses import asdict
 from datetime import datetime

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from dispatch.console.order_forms import (
+from dispatch.console.orders.forms import (
     AssignForm,
     CancelForm,
     DetailsForm,

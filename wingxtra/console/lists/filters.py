@@ -10,7 +10,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from wingxtra.console.change_list import BadFilter
+from wingxtra.console.lists.change_list import BadFilter
 from wingxtra.console.times import house_zone
 from wingxtra.database import together
 

@@ -14,7 +14,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from dispatch.missions import discrepancies, followed, leases, standing, tracks
+from dispatch.missions import discrepancies
 from dispatch.missions.clearance import conforming
 from dispatch.missions.flight import phases
 from dispatch.missions.flight.state import (
@@ -25,7 +25,8 @@ from dispatch.missions.flight.state import (
     to_dropoff_m,
     to_pickup_m,
 )
-from dispatch.missions.followed import Followed, OrderRow
+from dispatch.missions.following import followed, leases, standing, tracks
+from dispatch.missions.following.followed import Followed, OrderRow
 from dispatch.missions.parcel_doubt import lost_with_the_drone, parcel_astray
 from dispatch.missions.reposition import following as errands
 from dispatch.models import Discrepancy, Flight

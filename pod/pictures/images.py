@@ -10,7 +10,7 @@ from itertools import chain
 import msgspec
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pod import picture_headers
+from pod.pictures import headers as picture_headers
 
 MAX_BYTES = 8 * 1024 * 1024
 # A photo of a stranger, which is read before their call is answered.

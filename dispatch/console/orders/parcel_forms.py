@@ -1,4 +1,4 @@
-"""Forms of the actions on flights and parcels (dispatch/console/parcel_actions.py)."""
+"""Forms of the actions on flights and parcels (dispatch/console/orders/parcel_actions.py)."""
 
 from typing import Any
 

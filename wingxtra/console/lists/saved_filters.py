@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST
 
-from wingxtra.console.change_list import ConsoleChangeList
+from wingxtra.console.lists.change_list import ConsoleChangeList
 from wingxtra.console.models import MAX_QUERY, SavedFilter
 
 # Together as many as the box of a list shows.
