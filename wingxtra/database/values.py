@@ -8,7 +8,6 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from django.db import connection
 from django.db.models import DateField, Field, JSONField, Model, TextChoices, TimeField
 from psycopg.types.json import Jsonb
@@ -20,7 +19,7 @@ _PLAIN: Set[type] = frozenset({type(None), bool, int, float, str, UUID, datetime
 
 def encoder_of(field: Any) -> Encoder:
     if type(field) is JSONField and field.encoder is None:
-        return frozenset({type(None)}), _json
+        return frozenset({type(None)}), Jsonb
     return _PLAIN, lambda value: _encoded(field, value)
 
 
@@ -28,10 +27,6 @@ def _encoded(field: Any, value: Any) -> Any:
     if isinstance(value, TextChoices):
         return value.value
     return field.get_db_prep_save(value, connection)
-
-
-def _json(value: Any) -> Any:
-    return Jsonb(value, dumps=msgspec.json.encode)
 
 
 def sent(encoders: Iterable[Encoder], values: Iterable[Any]) -> list[Any]:
