@@ -56,6 +56,9 @@ STANDBY_POLL_S = 0.2
 # With this many messages waiting, no tick is sent; it is tried again after the pause.
 LONG_QUEUE = 1000
 LONG_QUEUE_PAUSE_S = 1.0
+_long_queues: set[str] = set()
+# A tick is taken at least this late: a queue that is somewhat behind still does all of its work.
+FEWEST_TICK_S = 2.0
 BESIDE = "beside"  # the name of threads that run beside a worker's
 SCHEDULER_LOCK = 0x77_69_6E_67  # any number that no other advisory lock uses
 WORKER_HEARTBEAT = "wingxtra:seen:worker"
@@ -174,16 +177,23 @@ class Tick:
     every_s: float
 
     def send(self) -> bool:
-        """False if it was not sent, because the queue is long: without workers, ticks would fill
-        Valkey.
+        """False if it was not sent, because the queue is long. Behind it most ticks would be
+        dropped as late, and without workers they would fill Valkey.
 
         A tick that no worker takes in time is dropped, and a failed one is not retried: the next
         tick is the retry.
         """
-        waiting: Any = _client().llen(f"dramatiq:{self.actor.queue_name}")
+        queue = self.actor.queue_name
+        waiting: Any = _client().llen(f"dramatiq:{queue}")
         if waiting >= LONG_QUEUE:
+            if queue not in _long_queues:
+                log.warning("queue_gets_no_ticks", queue=queue, waiting=waiting)
+            _long_queues.add(queue)
             return False
-        max_age_ms = int(max(self.every_s, 1.0) * 1000)
+        if queue in _long_queues:
+            log.info("queue_gets_ticks_again", queue=queue, waiting=waiting)
+            _long_queues.remove(queue)
+        max_age_ms = int(max(self.every_s, FEWEST_TICK_S) * 1000)
         self.actor.send_with_options(max_age=max_age_ms, max_retries=0)
         return True
 

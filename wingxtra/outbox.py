@@ -28,6 +28,8 @@ from wingxtra.database.statements import Update
 SWEEP_AT_MOST = 200
 # Jitter: pauses are longer by a random share of up to this, so that retries spread out.
 JITTER = 0.1
+# Ends the claim on a row: its worker can write nothing.
+REVOKED: dict[str, Any] = {"claimed_until": None, "claim_id": None}
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +47,7 @@ class OutgoingQuerySet(models.QuerySet[M]):
 
     def revoke(self, **values: Any) -> int:
         """Write `values` and end the claims on these rows: their workers can write nothing."""
-        return self.update(claimed_until=None, claim_id=None, **values)
+        return self.update(**REVOKED, **values)
 
 
 class Outgoing(models.Model):

@@ -1,7 +1,7 @@
 """What changes after publishing: zones, wind and charge that speak against a live mission.
 
 Every mission that ground control has is judged (flight/outlook.py) every two seconds, each service
-area by itself, so a change of a zone, the policy or the wind is seen within two seconds, too. A
+area by itself, so a change of a zone, the policy or the wind is usually seen within two seconds. A
 doubt is raised once for a person, and ends when its cause ends. No mission is recalled
 automatically: a drone in the air may be safer on its route than turned round. Missions without an
 order: reposition/watching.py.
@@ -44,7 +44,8 @@ def areas() -> set[UUID]:
     watched = _watched_jobs().select_related(None).order_by()
     doubted = Discrepancy.objects.filter(code__in=CLEAR_TEXT, settled_at__isnull=True).order_by()
     area = "order__service_area"
-    return {*watched.values_list(area, flat=True), *doubted.values_list(area, flat=True)}
+    found = (rows.values_list(area, flat=True).distinct() for rows in (watched, doubted))
+    return {area_id for some in found for area_id in some}
 
 
 def watch_area(area_id: UUID, now: datetime) -> int:
@@ -82,7 +83,7 @@ class Cut:
 def cut_by(zone: GeoZone, now: datetime) -> list[Cut]:
     """The live missions that `zone`, saved or not, is in the way of; those in the air first.
 
-    Judged as `watch` does, with this zone alone. One statement, and those of the rulebook.
+    Judged as `watch_area` does, with this zone alone. One statement, and those of the rulebook.
     """
     jobs = list(_watched_jobs())
     alone = rulebook.with_only(zone, rulebook.current(now), now)

@@ -311,8 +311,7 @@ _RECALL_WITHDRAWN = Update(
             pk=mission_id,
         ),
         {
-            "claimed_until": None,
-            "claim_id": None,
+            **outbox.REVOKED,
             "recall_state": Recall.WANTED,
             "recall_mode": "withdraw",
             "accepted_at": now,
@@ -397,6 +396,7 @@ def _requeue_infeasible(claim: Claim[Mission], part: MissionPart, reasons: list[
             _record_acceptance(claim, part, answer, GCS)
             return
     with transaction.atomic():
+        lifecycle.lock(part.order_id)  # before its mission, as a report does: no deadlock
         live_missions.mark_over([part.job_id], by=str(GCS), because=f"Not flown: {why}")
         try:
             lifecycle.requeue(

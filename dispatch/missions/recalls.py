@@ -311,6 +311,7 @@ def _send(claim: Claim[Mission], now: datetime) -> None:
         return
     said = answer.mission_status
     with transaction.atomic():
+        lifecycle.lock(part.order_id)  # before its mission, as a report does: no deadlock
         _settle(part, said)
         claim.end(
             recall_state=_outcome(said),

@@ -26,7 +26,7 @@ class Flight(models.Model):
 
 
 class FollowerLease(models.Model):
-    """Who follows the flights of a service area, and until when (see `missions.leases`)."""
+    """Who follows the flights of a service area, and until when (`missions.following.leases`)."""
 
     service_area = models.OneToOneField(
         ServiceArea, on_delete=models.CASCADE, primary_key=True, related_name="+"
@@ -39,7 +39,7 @@ class FollowerLease(models.Model):
 
 
 class TrackPiece(models.Model):
-    """About a minute of a job's track (see `missions.tracks`). Written once, never updated."""
+    """About a minute of a job's track (`missions.following.tracks`). Never updated."""
 
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(DeliveryJob, on_delete=models.CASCADE, related_name="track_pieces")

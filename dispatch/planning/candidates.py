@@ -85,7 +85,8 @@ def judged(
     """
     if not drones:
         return []
-    book, fleet = rulebook.current(now), picture.read()
+    # The last look before a launch trusts no memory: a zone may have been drawn this second.
+    book, fleet = rulebook.load(now) if own else rulebook.current(now), picture.read()
     full = set[int]() if own else hub_launches.full(hub_launches.free_launches())
     engaged = engagements.without(own, now) if own else engagements.current(now)
     table = registry.drone_table(drones, fleet, engaged, book, now, full)

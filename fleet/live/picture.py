@@ -85,7 +85,7 @@ renewed = Signal()
 
 def refresh_alone() -> None:
     """`refresh` unless another process reads the Fleet API just now: it has one reader of ours,
-    also when it answers slowly. Raises FleetUnavailable and RedisError.
+    also when its answer is slow. Raises FleetUnavailable and RedisError.
     """
     client, reader = _redis(), uuid4().hex
     for_ms = round(1000 * (settings.FLEET_API_TIMEOUT_S + READS_ON_S))

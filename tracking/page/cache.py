@@ -38,8 +38,9 @@ log = structlog.get_logger(__name__)
 
 MAX_AGE_S = 1
 FACTS_S = 2
-# A change of the order ends them at once. What ends them only after this time: a new ETA, and what
-# is not of the order, as the merchant's name.
+# An event of the order ends them at once. What ends them only after this time: a new ETA, a doubt
+# that is settled without an event, what is not of the order, as the merchant's name, and a change
+# while Redis does not answer.
 FLIGHT_S = 15
 # One reader of the database; the others wait for what it reads.
 READS_FOR_MS = 3_000
@@ -180,28 +181,32 @@ def glimpse(tracking_id: str, cached: bytes | None, drawn: bytes | None, now: da
         "dropoff": public.dropoff(order),
         "eta_seconds": None if eta_at is None else public.seconds_until(eta_at, now),
     }
-    at = sample.at if sample else None
-    return Glimpse(_version(kept, sample, now), view, at, _arrival(known, view, now))
+    at = sample.at if sample and view["position"] else None
+    expected = _arrival(known, view, now)
+    return Glimpse(_version(kept, sample, view, expected, now), view, at, expected)
 
 
 _encode = msgspec.json.Encoder().encode
 _decode_copy = msgspec.json.Decoder(Copy).decode
 _decode_answer = msgspec.json.Decoder(ApiAnswer).decode
 _decode_kept = msgspec.json.Decoder(_Kept).decode
+# Two releases run side by side during an upgrade: each reads only what has the members it knows.
+_MEMBERS = repr(msgspec.inspect.multi_type_info([Copy, _Kept]))
+_LAYOUT = hashlib.sha256(_MEMBERS.encode()).hexdigest()[:8]
 
 
 def key_of(tracking_id: str | None) -> str:
     """The Redis key of the copy. All malformed ids share one key, which is never set."""
-    return f"tracking-view:{canonical_id(tracking_id or '')}"
+    return f"tracking-view:{_LAYOUT}:{canonical_id(tracking_id or '')}"
 
 
 def facts_key(tracking_id: str | None) -> str:
     """The same of the facts."""
-    return f"tracking-facts:{canonical_id(tracking_id or '')}"
+    return f"tracking-facts:{_LAYOUT}:{canonical_id(tracking_id or '')}"
 
 
 def _reads_key(canonical: str | None) -> str:
-    return f"tracking-reads:{canonical}"
+    return f"tracking-reads:{_LAYOUT}:{canonical}"
 
 
 def _canonical(tracking_id: str) -> str:
@@ -332,7 +337,8 @@ def _copy(kept: _Kept, now: datetime) -> Copy:
         "dropoff_moved_m": known.dropoff_moved_m,
     }
     tag = hashlib.sha256(_encode(fields)).hexdigest()[:32]
-    return Copy(**fields, etag=f'"{tag}"', version=_version(kept, sample, now))
+    version = _version(kept, sample, view, fields["arrival"], now)
+    return Copy(**fields, etag=f'"{tag}"', version=version)
 
 
 def _arrival(known: Facts, view: dict[str, Any], now: datetime) -> tuple[datetime, datetime] | None:
@@ -342,8 +348,14 @@ def _arrival(known: Facts, view: dict[str, Any], now: datetime) -> tuple[datetim
     return arrival.in_flight(eta_at, now) if known.in_flight else known.before_take_off
 
 
-def _version(kept: _Kept, sample: public.DroneSample | None, now: datetime) -> str:
+def _version(
+    kept: _Kept,
+    sample: public.DroneSample | None,
+    view: dict[str, Any],
+    expected: tuple[datetime, datetime] | None,
+    now: datetime,
+) -> str:
     order = kept.facts.order
     silent = public.is_silent(order, sample, kept.facts.link_lost_after_s)
     late = max(now, order.eta_at or now) > order.deliver_by
-    return f"{kept.version}-{silent:d}{late:d}"
+    return f"{kept.version}-{silent:d}{late:d}{view['position'] is None:d}{expected is None:d}"

@@ -30,7 +30,7 @@ def ceiling(request: HttpRequest | Request) -> Quota:
 
 def ceiling_of_positions(request: HttpRequest) -> Quota:
     """Of the positions asked for from one address. Apart from `ceiling`: each open page asks once a
-    second, and an answer costs a tenth of a page.
+    second, and an answer costs about a quarter of a page.
     """
     who = f"positions:{throttling.address_of(request)}"
     return Quota(settings.API_RATE_POSITIONS, who, "from this address")

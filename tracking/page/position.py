@@ -29,8 +29,8 @@ _encode = msgspec.json.Encoder().encode
 @require_safe
 def show(request: HttpRequest, tracking_id: str) -> HttpResponse:
     """`page`: the version of the page, which is asked for when it is another. `position`: where the
-    drone is, or null. `left`, `bearing`: texts of the page that follow from it. `expected`: the
-    earliest and the latest arrival.
+    drone is, or null. `at`: when it was there, to the millisecond. `left`, `bearing`: texts of the
+    page that follow from it. `expected`: the earliest and the latest arrival.
     """
     try:
         seen = _count_and_look(request, tracking_id)

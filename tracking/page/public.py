@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fleet.feasibility.geometry import distance_m
 from orders.promises.memory import InLine
 from orders.states import (
     AT_THE_DROP_POINT,
@@ -29,6 +30,7 @@ from tracking.page.texts import Situation, Stage
 # 4 decimals are about 11 m, 3 are about 110 m: a street, not a house.
 POSITION_DECIMALS = 4
 DROPOFF_DECIMALS = 3
+NEAR_THE_DOOR_M = 150.0  # the diagonal of such a square
 # This long after the last change a link shows only that the delivery is over, because old links
 # stay in chats and mailboxes.
 SHOWN_FOR = timedelta(days=30)
@@ -335,8 +337,11 @@ def position(
         return None
     if sample is None or sample.lat is None or sample.lng is None:
         return None
-    # At the door the drone's position is the drop point, so it must not be more exact than that.
-    decimals = DROPOFF_DECIMALS if order.status in AT_THE_DROP_POINT else POSITION_DECIMALS
+    # At the door the drone's position is the drop point, so it must not be more exact than that,
+    # also before it is known that the drone has arrived.
+    to_go_m = distance_m(sample.lat, sample.lng, order.dropoff_lat, order.dropoff_lng)
+    is_near = order.status in AT_THE_DROP_POINT or to_go_m < NEAR_THE_DOOR_M
+    decimals = DROPOFF_DECIMALS if is_near else POSITION_DECIMALS
     return {
         "lat": round(sample.lat, decimals),
         "lng": round(sample.lng, decimals),

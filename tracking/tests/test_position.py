@@ -88,8 +88,32 @@ def test_it_takes_no_statement_and_one_round_trip_while_the_facts_are_kept(
     look(order)
     with django_assert_num_queries(0):
         for number in range(3):
-            fly_to(LAT + number / 1000, LNG)
-            assert look(order).json()["position"]["lat"] == round(LAT + number / 1000, 4)
+            lat = LAT + 0.0102 + number / 1000
+            fly_to(lat, LNG)
+            assert look(order).json()["position"]["lat"] == round(lat, 4)
+
+
+def test_at_the_door_it_is_no_more_exact_before_the_drone_is_known_to_have_arrived() -> None:
+    order = secret_order(Status.ENROUTE)
+    fly_to(LAT + 0.0004, LNG)
+    assert look(order).json()["position"]["lat"] == round(LAT + 0.0004, 3)
+
+
+def test_a_drone_that_loses_its_position_asks_for_the_whole_page() -> None:
+    order = secret_order(Status.ENROUTE)
+    fly_to(LAT + 0.0102, LNG)
+    told = look(order).json()
+    show(TelemetryFactory(drone_id=DRONE_ID, lat=None, lng=None))
+    lost = look(order).json()
+    assert (lost["position"], lost["at"]) == (None, None)
+    assert lost["page"] != told["page"]
+
+
+def test_a_copy_of_another_release_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    order = secret_order(Status.ENROUTE)
+    key = cache.key_of(order.public_tracking_id)
+    monkeypatch.setattr(cache, "_LAYOUT", "former")
+    assert cache.key_of(order.public_tracking_id) != key
 
 
 @pytest.mark.parametrize("status", Status)

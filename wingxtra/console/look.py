@@ -35,6 +35,7 @@ class Look:
         self._ahead = tuple(dict.fromkeys(ahead))
         self._rows: dict[Rows[Any], list[Any]] = {}
         self._facts: dict[Callable[[Look], Any], Any] = {}
+        self._raised: dict[Callable[[Look], Any], Exception] = {}
 
     def rows(self, of: Rows[Row]) -> list[Row]:
         """The rows of the queryset `of(at)`. One that was not announced is read on its own."""
@@ -47,8 +48,14 @@ class Look:
 
     def once(self, read: Callable[["Look"], T]) -> T:
         """What `read(look)` returns, called once. What it raises, it raises for each caller."""
+        if read in self._raised:
+            raise self._raised[read]
         if read not in self._facts:
-            self._facts[read] = read(self)
+            try:
+                self._facts[read] = read(self)
+            except Exception as error:
+                self._raised[read] = error
+                raise
         return cast(T, self._facts[read])
 
 

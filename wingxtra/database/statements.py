@@ -46,7 +46,7 @@ MAX_APART = timedelta(days=1000)
 _STAND_INS: dict[type, Callable[[], Any]] = {
     str: lambda: f"parameter {uuid4()}",
     UUID: uuid4,
-    datetime: lambda: datetime(3000, 1, 1, tzinfo=UTC) + timedelta(seconds=uuid4().int % 2**34),
+    datetime: lambda: datetime(3000, 1, 1, tzinfo=UTC) + timedelta(seconds=uuid4().int % 2**20),
     int: lambda: uuid4().int % 2**31,
     list: lambda: (uuid4(),),
 }
@@ -194,7 +194,11 @@ class Update:
 
 
 def _stand_ins(kinds: dict[str, type]) -> dict[str, Any]:
-    return {name: _STAND_INS[kind]() for name, kind in kinds.items()}
+    made = {name: _STAND_INS[kind]() for name, kind in kinds.items()}
+    for number, (name, value) in enumerate(made.items()):
+        if isinstance(value, datetime):  # far from the others, so that each is known by its derived
+            made[name] = value + 3 * number * MAX_APART
+    return made
 
 
 def _sql_and_places(compiler: Any, stand_ins: dict[str, Any]) -> tuple[str, list[_Parameter]]:

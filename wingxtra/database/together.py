@@ -26,6 +26,7 @@ _PARSERS: dict[tuple[type, ...], Parser | None] = {
     (models.DateField,): date.fromisoformat,
     (models.UUIDField,): UUID,
     (models.FloatField,): float,
+    (models.BinaryField,): lambda text: bytes.fromhex(text.removeprefix("\\x")),
     (models.BooleanField, models.IntegerField, models.JSONField): None,
     (models.CharField, models.TextField, models.FileField): None,
 }
@@ -35,12 +36,14 @@ def read(*querysets: QuerySet[Any, Any]) -> list[list[Any]]:
     """The rows of each queryset: one statement, none without a queryset that can have rows.
 
     `select_related`, `only`, `annotate` and `values_list` work. `prefetch_related` does not, and a
-    column of bytes, intervals or decimals is refused with TypeError.
+    column of intervals or decimals is refused with TypeError.
     """
     compiled = [_compiled(queryset) for queryset in querysets]
     asked = [one for one in compiled if one is not None]
     if not asked:
         return [[] for _ in querysets]
+    if len({queryset.db for queryset in querysets}) > 1:
+        raise TypeError("querysets of two databases")
     columns = ", ".join(sql for sql, _, _ in asked)
     with connections[querysets[0].db].cursor() as cursor:
         cursor.execute(f"SELECT {columns}", [value for _, given, _ in asked for value in given])

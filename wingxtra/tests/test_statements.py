@@ -97,7 +97,7 @@ def test_each_text_has_its_own_cursor_which_keeps_no_rows() -> None:
         assert connection.rows_of(texts[2], ['{"a": 1}']) == [({"a": 1},)]
     kept = connection.connection.kept_cursors
     assert set(texts) <= set(kept)
-    assert all(kept[text].pgresult is None for text in texts)
+    assert all(kept[text].pgresult is kept[text]._tx.pgresult is None for text in texts)
 
 
 @pytest.mark.django_db

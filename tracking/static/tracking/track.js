@@ -28,6 +28,7 @@ const Track = (() => {
   let failures = 0;
   let shownAt = Date.now(); // the whole page
   let countedAt = Date.now(); // its time left
+  let flown = null; // share of the way at which the drone is drawn
   let sending = false;
 
   // --- times and the countdown -------------------------------------------------------------------
@@ -70,6 +71,7 @@ const Track = (() => {
     const drone = document.getElementById("scene-drone");
     const start = Number(drone.dataset.share);
     const share = start + Math.max(0, 0.97 - start) * Math.min(1, passed / Math.max(1, left));
+    flown = share;
     drone.setAttribute("transform", `translate(${74 + 174 * share} ${78 - 208 * share * (1 - share)})`);
     document.getElementById("scene-done").setAttribute("stroke-dasharray", `${100 * share} 100`);
   }
@@ -130,7 +132,9 @@ const Track = (() => {
   // something else has changed or when it is old.
   function next() {
     const { position, positionEvery } = page.dataset;
-    if (!position || document.hidden) return schedule(every_s());
+    // Without the map there is the drawn plan, which only the page brings.
+    const has_map = document.querySelector(".leaflet-container");
+    if (!position || !has_map || document.hidden) return schedule(every_s());
     schedule(Number(positionEvery) * (navigator.connection?.saveData ? SAVING_TIMES : 1), look);
   }
 
@@ -159,6 +163,7 @@ const Track = (() => {
     put(document.querySelector("[data-left]"), left);
     put(document.getElementById("bearing"), bearing);
     document.getElementById("facts").dataset.seconds = eta_seconds ?? "";
+    if (flown !== null) document.getElementById("scene-drone").dataset.share = flown;
     countedAt = Date.now();
     const times = document.querySelectorAll("#facts time[data-moves]");
     times.forEach((time, n) => expected && (time.dateTime = expected[n]));

@@ -118,7 +118,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         try:
             return self._executed(cursor, text, values).fetchall()
         finally:
-            cursor._reset()  # the next rows may come much later
+            _forget_rows(cursor)
 
     def run(self, text: str, values: Values) -> int:
         """Executes such a statement; returns how many rows it changed."""
@@ -126,7 +126,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         try:
             return int(self._executed(cursor, text, values).rowcount)
         finally:
-            cursor._reset()
+            _forget_rows(cursor)
 
     def planned_rows_of(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         """Like `rows_of`, of a statement that PostgreSQL plans for each call's values."""
@@ -159,6 +159,12 @@ def _binary(kind: type[Any], connection: Any) -> Any:
     cursor = kind(connection)
     cursor.format = Format.BINARY
     return cursor
+
+
+def _forget_rows(cursor: Any) -> None:
+    """A kept cursor holds nothing of its last answer: the next may come much later."""
+    cursor._reset()
+    cursor._tx.set_pgresult(None)
 
 
 @cache
