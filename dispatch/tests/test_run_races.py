@@ -87,8 +87,8 @@ def test_control_without_the_locks_only_the_unique_index_prevents_it(
     monkeypatch.setattr(unit_of_work, "free_drones", set)
     monkeypatch.setattr(
         unit_of_work,
-        "locked",
-        lambda ids, **_: list(Order.objects.filter(pk__in=ids).order_by("pk")),
+        "lock_free",
+        lambda ids: list(Order.objects.filter(pk__in=ids).order_by("pk")),
     )
 
     found = in_processes(dispatch_once)

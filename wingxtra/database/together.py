@@ -33,22 +33,25 @@ _PARSERS: dict[tuple[type, ...], Parser | None] = {
 
 
 def read(*querysets: QuerySet[Any, Any]) -> list[list[Any]]:
-    """The rows of each queryset: one statement, none without a queryset that can have rows.
+    """The rows of each queryset: one statement for each database, none without a queryset that can
+    have rows.
 
     `select_related`, `only`, `annotate` and `values_list` work. `prefetch_related` does not, and a
     column of intervals or decimals is refused with TypeError.
     """
-    compiled = [_compiled(queryset) for queryset in querysets]
-    asked = [one for one in compiled if one is not None]
-    if not asked:
-        return [[] for _ in querysets]
-    if len({queryset.db for queryset in querysets}) > 1:
-        raise TypeError("querysets of two databases")
-    columns = ", ".join(sql for sql, _, _ in asked)
-    with connections[querysets[0].db].cursor() as cursor:
-        cursor.execute(f"SELECT {columns}", [value for _, given, _ in asked for value in given])
-        found = iter(cursor.fetchone())
-    return [[] if one is None else one[2](next(found)) for one in compiled]
+    found: list[list[Any]] = [[] for _ in querysets]
+    asked: dict[str, list[tuple[int, _Compiled]]] = {}
+    for number, queryset in enumerate(querysets):
+        if compiled := _compiled(queryset):
+            asked.setdefault(queryset.db, []).append((number, compiled))
+    for alias, some in asked.items():
+        columns = ", ".join(sql for _, (sql, _, _) in some)
+        with connections[alias].cursor() as cursor:
+            cursor.execute(f"SELECT {columns}", [v for _, (_, given, _) in some for v in given])
+            row = cursor.fetchone()
+        for (number, (_, _, rows)), column in zip(some, row, strict=True):
+            found[number] = rows(column)
+    return found
 
 
 def read_groups(groups: Sequence[Sequence[QuerySet[Any, Any]]]) -> list[list[list[Any]]]:

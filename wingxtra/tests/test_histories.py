@@ -24,6 +24,7 @@ from tracking.models import WebhookDelivery
 from tracking.tests.receiver import WebhookFactory
 from wingxtra import actors
 from wingxtra.console.attention import machinery
+from wingxtra.console.look import Look
 from wingxtra.database import partitions
 from wingxtra.database.partitions import History, month_of, months_after
 
@@ -117,7 +118,7 @@ def test_a_row_whose_month_is_missing_is_written_and_told_and_moves_when_its_mon
     later = months_after(month_of(timezone.now()), 3)
     row = happened(order, later)
     assert table_of(row) == "orders_deliveryevent_default"
-    (item,) = machinery.histories(timezone.now())
+    (item,) = machinery.histories(Look(timezone.now()))
     assert item.key == "history:orders_deliveryevent"
     assert f"{later:%Y-%m-%d}" in item.detail
     settled()
@@ -125,16 +126,16 @@ def test_a_row_whose_month_is_missing_is_written_and_told_and_moves_when_its_mon
     assert table_of(row) == f"orders_deliveryevent_{later:%Y_%m}"
     assert list(DeliveryEvent.objects.filter(pk=row.pk)) == [row]
     assert not of(EVENTS).is_troubled
-    assert list(machinery.histories(timezone.now())) == []
+    assert list(machinery.histories(Look(timezone.now()))) == []
 
 
 def test_a_missing_month_is_told_before_it_begins() -> None:
     following = months_after(month_of(timezone.now()), 1)
     assert {one.missing for one in partitions.standing(following)} == {months_after(following, 1)}
-    (item,) = [i for i in machinery.histories(following) if i.key.endswith("webhookdelivery")]
+    (item,) = [i for i in machinery.histories(Look(following)) if i.key.endswith("webhookdelivery")]
     assert f"{months_after(following, 1):%B %Y}" in item.detail
     partitions.prepare(following)
-    assert list(machinery.histories(following)) == []
+    assert list(machinery.histories(Look(following))) == []
 
 
 @pytest.mark.parametrize(
