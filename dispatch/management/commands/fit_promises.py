@@ -21,7 +21,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--seeds", type=int, nargs="+", default=[31, 32, 33, 34, 35])
+        parser.add_argument("--seeds", type=int, nargs="+", default=[*range(31, 41)])
         names = [day.name for day in city.DAYS[:3]]
         parser.add_argument("--days", nargs="+", default=names)
 

@@ -132,9 +132,7 @@ const Track = (() => {
   // something else has changed or when it is old.
   function next() {
     const { position, positionEvery } = page.dataset;
-    // Without the map there is the drawn plan, which only the page brings.
-    const has_map = document.querySelector(".leaflet-container");
-    if (!position || !has_map || document.hidden) return schedule(every_s());
+    if (!position || document.hidden) return schedule(every_s());
     schedule(Number(positionEvery) * (navigator.connection?.saveData ? SAVING_TIMES : 1), look);
   }
 
@@ -144,7 +142,9 @@ const Track = (() => {
       const answer = await fetch(page.dataset.position, { cache: "no-store", signal: AbortSignal.timeout(POSITION_TIMEOUT_MS) });
       if (!answer.ok) throw answer;
       const seen = await answer.json();
-      if (seen.page !== page.dataset.version || Date.now() - shownAt > OLD_S * 1000) return poll();
+      // Without the map there is the drawn plan, which only the page brings.
+      const old_s = document.querySelector(".leaflet-container") ? OLD_S : every_s();
+      if (seen.page !== page.dataset.version || Date.now() - shownAt > old_s * 1000) return poll();
       if (!sending) move(seen);
       next();
     } catch (answer) {
