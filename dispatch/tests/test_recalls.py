@@ -6,6 +6,8 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -233,6 +235,28 @@ def test_an_abort_is_retried_until_the_bridge_answers(bridge: Simulator) -> None
     assert mission_of(order).recall_state == Recall.WANTED
     recalls.send_recall(mission_of(order).pk, now=later())
     assert mission_of(order).recall_state == Recall.ASKED
+
+
+def test_the_end_of_a_recall_locks_the_order_before_its_mission_as_reports_do(
+    settings: Settings,
+) -> None:
+    """In the other order, a report of the same end and this answer wait for each other."""
+    order, intent = assigned()
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.")
+    answer = json.dumps({"status": "ABORTED"}).encode()
+    with (
+        answering(http(answer, status="409 Conflict")) as server,
+        CaptureQueriesContext(connection) as asked,
+    ):
+        settings.GCS_BRIDGE_URL = server.url
+        recalls.send_recall(intent.pk)
+    assert stored(order).status == Status.ABORTED
+    statements = [one["sql"] for one in asked]
+    lock = next(i for i, sql in enumerate(statements) if "FOR NO KEY UPDATE" in sql)
+    end = next(i for i, sql in enumerate(statements) if '"over_at" = ' in sql)
+    assert "orders_order" in statements[lock]
+    assert lock < end
 
 
 def test_a_repeated_abort_request_is_sent_once(bridge: Simulator) -> None:

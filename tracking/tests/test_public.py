@@ -365,16 +365,18 @@ def test_the_position_is_shown_only_in_flight(status: Status) -> None:
 
 
 def test_coordinates_are_rounded_and_at_the_door_more_coarsely() -> None:
-    on_its_way = view(fields(Status.ENROUTE), drone=sample())
+    on_its_way = view(fields(Status.ENROUTE), drone=sample(lat=5.62512))
     at_the_door = view(fields(Status.DELIVERING), drone=sample())
+    near_the_door = view(fields(Status.ENROUTE), drone=sample())
 
     assert on_its_way["dropoff"] == {"lat": 5.615, "lng": -0.175}
     assert on_its_way["position"] == {
-        "lat": 5.6151,
-        "lng": -0.1751,
+        "lat": 5.6251,
+        "lng": round(LNG, 4),
         "heading_deg": 87.0,
         "at": "2026-03-03T13:59:59Z",
     }
+    assert near_the_door["position"] == at_the_door["position"]
     assert (at_the_door["position"]["lat"], at_the_door["position"]["lng"]) == (5.615, -0.175)
 
 
