@@ -118,7 +118,12 @@ def _options(verdicts: Verdicts, pairs: Ints, wait_s: Floats, battery_pct: Float
 
 
 def together(able: Options, later: Options, due_s: Floats) -> Options:
-    """Both, without waits that break a promise which an able drone can keep."""
+    """Both, without waits that break a promise which an able drone can keep, and without a wait for
+    a drone that is able now: what is expected of it may differ a little from what it is now.
+    """
+    one_row = 1 + max(able.drone.max(initial=0), later.drone.max(initial=0))
+    cells = (options.trip * one_row + options.drone for options in (later, able))
+    later = later.take(~np.isin(*cells))
     soonest_s = np.full(len(due_s), np.inf)
     np.minimum.at(soonest_s, able.trip, able.delivery_s)
     kept = soonest_s <= due_s

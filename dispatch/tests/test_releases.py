@@ -92,12 +92,12 @@ def test_drones_able_too_late_or_able_now_are_no_later_options():
     assert len(soon(drone(battery_pct=95.0))) == 0
 
 
-def options(*pairs: tuple[int, float, float]) -> lookahead.Options:
-    """(trip, wait_s, delivery_s)."""
+def options(*pairs: tuple[int, float, float], drone: int = 0) -> lookahead.Options:
+    """(trip, wait_s, delivery_s), of drones that are numbered from `drone` on."""
     trips, waits, deliveries = (np.array(column) for column in zip(*pairs, strict=True))
     zeros = np.zeros(len(pairs))
     return lookahead.Options(
-        drone=np.arange(len(pairs)),
+        drone=drone + np.arange(len(pairs)),
         trip=trips,
         wait_s=waits.astype(float),
         pickup_s=zeros,
@@ -120,6 +120,13 @@ def options(*pairs: tuple[int, float, float]) -> lookahead.Options:
 )
 def test_no_wait_breaks_a_promise_that_an_able_drone_can_keep(due_s, may_wait):
     together = lookahead.together(
-        options((0, 0.0, 600.0)), options((0, 120.0, 800.0)), np.array([due_s])
+        options((0, 0.0, 600.0)), options((0, 120.0, 800.0), drone=1), np.array([due_s])
     )
     assert together.wait_s.tolist() == ([0.0, 120.0] if may_wait else [0.0])
+
+
+def test_no_pair_is_both_able_now_and_soon():
+    """A second one would end the run: the planner refuses a pair that is given twice."""
+    soon = options((0, 120.0, 600.0), (0, 60.0, 500.0))
+    together = lookahead.together(options((0, 0.0, 600.0)), soon, np.array([1000.0]))
+    assert (together.drone.tolist(), together.wait_s.tolist()) == ([0, 1], [0.0, 60.0])
