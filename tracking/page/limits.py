@@ -23,14 +23,14 @@ class Kind(StrEnum):
 
 
 def ceiling(request: HttpRequest | Request) -> Quota:
-    """Of all calls with links from one address, also of guesses."""
+    """The limit of one address for all calls with links, guesses too."""
     who = f"links:{throttling.address_of(request)}"
     return Quota(settings.API_RATE_LINKS, who, "from this address")
 
 
 def ceiling_of_positions(request: HttpRequest) -> Quota:
-    """Of the positions asked for from one address. Apart from `ceiling`: each open page asks once a
-    second, and an answer costs about a quarter of a page.
+    """The limit of one address for positions. It is not a part of `ceiling`, because each open page
+    asks once a second, and an answer costs about a quarter of a page.
     """
     who = f"positions:{throttling.address_of(request)}"
     return Quota(settings.API_RATE_POSITIONS, who, "from this address")

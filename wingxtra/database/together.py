@@ -1,7 +1,7 @@
 """The rows of several querysets in one statement, for pages that show many kinds of rows.
 
-Each queryset becomes a column of one row: its rows as JSON. So an address of the console takes the
-same few statements whatever it shows.
+Each queryset becomes a column of one row: its rows as JSON. So the number of statements of a page
+does not grow with its content.
 """
 
 from collections.abc import Callable, Sequence

@@ -20,7 +20,9 @@ MAX_EACH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Worst(Generic[Row]):
-    """Of a queryset with the worst first: `most` rows, and one that tells that there are more."""
+    """The first `most` rows of a queryset that has the worst first, and one row more if there are
+    more.
+    """
 
     of: Rows[Row]
     most: int

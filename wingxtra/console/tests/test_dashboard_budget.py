@@ -53,7 +53,9 @@ def statements(browser: Client, address: str) -> int:
 
 
 def cost(browser: Client, cause: str = "") -> list[int]:
-    """Of the dashboard, its poll with the line unfolded, and the line's page if there is a line."""
+    """How many statements three pages take: the dashboard, its poll with this line open, and the
+    page of the line if there is one.
+    """
     poll = f"{reverse('admin:now')}?open={cause}"
     line = f"{reverse('admin:attention-line')}?cause={cause}"
     addresses = [reverse("admin:index"), poll, *([line] if cause else [])]

@@ -114,7 +114,9 @@ def second_half(points: Points) -> list[tuple[float, float]]:
 
 
 def slope_per_h(points: Points) -> float:
-    """Of the line of least squares. Raises ValueError for points of one time only."""
+    """The slope of the points per hour, by least squares; times are in seconds. Raises ValueError
+    if all points have the same time.
+    """
     mean_s = math.fsum(at_s for at_s, _ in points) / len(points)
     spread = math.fsum((at_s - mean_s) ** 2 for at_s, _ in points)
     if not spread:
