@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import Count, F, Model, QuerySet, Value
-from django.db.models.functions import JSONObject
+from django.db.models import Count, DurationField, ExpressionWrapper, F, Model, QuerySet, Value
+from django.db.models.functions import JSONObject, Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -135,9 +135,15 @@ def test_a_queryset_without_rows_is_an_empty_list() -> None:
     ]
 
 
-def test_what_cannot_be_read_is_refused() -> None:
+def test_bytes_are_read_as_bytes() -> None:
     endpoint = WebhookFactory()
-    with pytest.raises(TypeError, match="secret"):
-        together.read(type(endpoint).objects.all())
+    ((found,),) = together.read(type(endpoint).objects.all())
+    assert (found.secret, found.former_secret) == (bytes(endpoint.secret), None)
+
+
+def test_what_cannot_be_read_is_refused() -> None:
+    age = ExpressionWrapper(Now() - F("created_at"), output_field=DurationField())
+    with pytest.raises(TypeError, match="DurationField"):
+        together.read(Order.objects.annotate(age=age))
     with pytest.raises(TypeError, match="prefetch"):
         together.read(Order.objects.prefetch_related("events"))
