@@ -113,8 +113,14 @@ class CustomerMessage(Outgoing):
             ),
         ]
         indexes = [
+            models.Index(fields=["order", "kind"], name="message_of_order"),
             models.Index(
                 fields=["next_try_at"], name="message_waiting", condition=Q(state="WAITING")
+            ),
+            models.Index(
+                fields=["claimed_until"],
+                name="message_claimed",
+                condition=Q(claimed_until__isnull=False),
             ),
             models.Index(
                 fields=["created_at"], name="message_given_up", condition=Q(state="GIVEN_UP")

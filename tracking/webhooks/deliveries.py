@@ -177,7 +177,7 @@ def _record(
         changes |= {"state": State.GIVEN_UP, "given_up_because": because}
     with transaction.atomic():
         # The endpoint is locked before its deliveries, as everywhere: no deadlock.
-        endpoint = claim.found(_lock_endpoint.first(claim_id=claim.id))
+        endpoint = claim.found(_lock_endpoint.first(delivery_id=claim.pk, claim_id=claim.id))
         claim.end(**changes)
         _update_endpoint(endpoint, delivery, answer, now)
     log.info(
@@ -191,11 +191,12 @@ def _record(
 
 
 _lock_endpoint = Statement(
-    lambda claim_id: (
-        WebhookEndpoint.objects.filter(deliveries__claim_id=claim_id)
+    lambda delivery_id, claim_id: (
+        WebhookEndpoint.objects.filter(deliveries=delivery_id, deliveries__claim_id=claim_id)
         .select_for_update(no_key=True, of=("self",))
         .order_by()
     ),
+    delivery_id=UUID,
     claim_id=UUID,
 )
 
