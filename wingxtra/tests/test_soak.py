@@ -12,6 +12,7 @@ from wingxtra.tests.soak.figures import (
     Flat,
     Sample,
     Told,
+    first_half,
     line,
     per_unit,
     percentile,
@@ -121,6 +122,11 @@ def test_growth_per_unit_is_that_of_the_second_half() -> None:
     assert per_unit(without, "bytes", "orders") is None
 
 
+def test_growth_per_unit_of_the_first_half() -> None:
+    samples = [Sample(n, {"bytes": 1000.0 + n * n, "orders": 2.0 * n}) for n in range(11)]
+    assert per_unit(samples, "bytes", "orders", first_half) == 25 / 10
+
+
 @pytest.mark.parametrize(
     ("values", "expected"), [([7.0], 7), ([3.0, 1.0, 2.0], 3), ([float(n) for n in range(100)], 94)]
 )
@@ -190,6 +196,19 @@ def test_a_run_that_is_interrupted_at_once_shows_what_it_has(
 def test_what_grows_is_named(name: str, per_minute: float, is_broken: bool) -> None:
     found = report.show(RATE, soaked(name, per_minute))
     assert [words.startswith(f"{name}: ") for words in found] == [True] * is_broken
+
+
+@pytest.mark.parametrize(("rows", "is_broken"), [(2.0, False), (50.0, True)])
+def test_a_scan_of_a_growing_table_for_each_order_is_named(rows: float, is_broken: bool) -> None:
+    """rows: scanned for each order that was placed before; 600 orders in a half."""
+    samples = soaked()
+    for n, sample in enumerate(samples):
+        orders = sample.values["orders placed"]
+        scanned = {"scanned: hooks": rows * orders**2 / 2, "scanned: drones": 1000 * orders}
+        samples[n] = Sample(sample.at_s, {**sample.values, **scanned})
+    words = f"hooks: an order scans {rows * 900:,.0f} rows of it, {rows * 300:,.0f} in the first"
+    found = report.show(RATE, samples)
+    assert [one.startswith(words) for one in found] == [True] * is_broken
 
 
 def test_too_many_bytes_for_each_order_are_named() -> None:

@@ -178,6 +178,15 @@ class Machine:
         path = self.folder / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def keep_logs(self) -> Path:
+        """Copy them out of the folder, which is removed at the end. Returns where they are."""
+        kept = ROOT / ".local/logs"
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.mkdir(parents=True)
+        for path in self.folder.glob("*.log"):
+            shutil.copy(path, kept)
+        return kept
+
     def _manage(self, *arguments: str) -> str:
         done = subprocess.run(
             [*MANAGE, *arguments], cwd=ROOT, env=self._env, capture_output=True, text=True

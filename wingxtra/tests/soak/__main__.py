@@ -75,6 +75,8 @@ def _soak(options: argparse.Namespace) -> list[str]:
         found += [Finding("process replaced", name) for name in sampler.replaced()]
         found += [Finding("process ended", name) for name in machine.ended_by_themselves()]
         _tell_end(machine, over_s)
+        if broken or found:
+            say(f"The logs are in {machine.keep_logs()}.")
     return [*broken, *_in_words(found)]
 
 

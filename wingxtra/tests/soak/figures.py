@@ -107,10 +107,18 @@ def series(samples: Sequence[Sample], name: str) -> list[tuple[float, float]]:
     return [(one.at_s, one.values[name]) for one in samples if name in one.values]
 
 
+def first_half(points: Points) -> list[tuple[float, float]]:
+    """The points up to the middle of the time."""
+    return [point for point in points if point[0] <= _middle_s(points)]
+
+
 def second_half(points: Points) -> list[tuple[float, float]]:
     """The points from the middle of the time on: in the first half the stack warms up."""
-    middle_s = (points[0][0] + points[-1][0]) / 2
-    return [point for point in points if point[0] >= middle_s]
+    return [point for point in points if point[0] >= _middle_s(points)]
+
+
+def _middle_s(points: Points) -> float:
+    return (points[0][0] + points[-1][0]) / 2
 
 
 def slope_per_h(points: Points) -> float:
@@ -124,9 +132,14 @@ def slope_per_h(points: Points) -> float:
     return HOUR_S * math.fsum((at_s - mean_s) * value for at_s, value in points) / spread
 
 
-def per_unit(samples: Sequence[Sample], name: str, unit: str) -> float | None:
-    """How much `name` grew for each one of `unit` in the second half; None without one more."""
-    units = second_half(series(samples, unit))
+def per_unit(
+    samples: Sequence[Sample],
+    name: str,
+    unit: str,
+    half: Callable[[Points], Sequence[tuple[float, float]]] = second_half,
+) -> float | None:
+    """How much `name` grew for each one of `unit` in a half; None without one more."""
+    units = half(series(samples, unit))
     values = dict(series(samples, name))
     (first_s, first), (last_s, last) = units[0], units[-1]
     if last <= first or first_s not in values or last_s not in values:

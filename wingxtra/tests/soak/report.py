@@ -11,6 +11,7 @@ from wingxtra.tests.soak.figures import (
     Line,
     Sample,
     Told,
+    first_half,
     line,
     per_unit,
     usually,
@@ -27,6 +28,10 @@ KB_PER_ORDER = 60.0
 BEHIND = 0.02  # a queue that grows by more than this share of the orders is not worked off
 JITTER_S = 15.0  # orders of this time may wait more or less, because plans are made every 5 s
 TABLES_TOLD = 10
+# An order of the second half costs no more reading than one of the first, or a statement without an
+# index reads more with each order. 10,000 rows take about a millisecond.
+ROWS_PER_ORDER = 10_000
+SCANS_TOLD = 5
 POSTS = "POST /orders, p95"
 CONNECTION_MEMORY = "PostgreSQL, each connection"
 HEADINGS = ("what", "unit", "start", "middle", "end", "an hour", "verdict")
@@ -79,7 +84,7 @@ def show(rate: float, samples: Sequence[Sample]) -> list[str]:
         figures = [_figure(each) for each in (one.start, one.middle, one.end, one.slope_per_h)]
         table.row(one.name, unit, *figures, one.verdict.words)
     broken = [f"{one.name}: {one.verdict.words}" for one in lines if one.verdict.kept is False]
-    return [*broken, *_show_tables(samples)]
+    return [*broken, *_show_tables(samples), *_show_scans(samples)]
 
 
 def _show_tables(samples: Sequence[Sample]) -> Iterator[str]:
@@ -96,6 +101,27 @@ def _show_tables(samples: Sequence[Sample]) -> Iterator[str]:
     each = per_unit(samples, "all tables", "orders placed")
     if each is not None and each > KB_PER_ORDER * 1024:
         yield f"all tables: {each / 1024:.1f} kB per order, at most {KB_PER_ORDER:g}"
+
+
+def _show_scans(samples: Sequence[Sample]) -> Iterator[str]:
+    """The tables of which most rows were read by scanning them, for each order."""
+    headings = ("table", "first half", "second half")
+    table = Table("Rows read by scanning whole tables, for each order", headings)
+    found = []
+    for name in samples[-1].values:
+        if not name.startswith("scanned: "):
+            continue
+        early = per_unit(samples, name, "orders placed", first_half)
+        late = per_unit(samples, name, "orders placed")
+        if early is not None and late is not None:
+            found.append((late, early, name.removeprefix("scanned: ")))
+    for late, early, name in sorted(found, reverse=True)[:SCANS_TOLD]:
+        table.row(name, f"{early:,.0f}", f"{late:,.0f}")
+        if late - early > ROWS_PER_ORDER:
+            yield (
+                f"{name}: an order scans {late:,.0f} rows of it, {early:,.0f} in the first half; "
+                f"at most {ROWS_PER_ORDER:,} more"
+            )
 
 
 def _growth(one: Line) -> float:

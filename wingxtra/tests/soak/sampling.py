@@ -37,6 +37,13 @@ LEFT JOIN pg_class parent ON parent.oid = part.inhparent
 WHERE one.relkind = 'r' AND one.relnamespace = 'public'::regnamespace
 GROUP BY 1
 """
+SCANNED = """
+SELECT coalesce(parent.relname, one.relname) AS name, sum(one.seq_tup_read) AS n
+FROM pg_stat_user_tables one
+LEFT JOIN pg_inherits part ON part.inhrelid = one.relid
+LEFT JOIN pg_class parent ON parent.oid = part.inhparent
+GROUP BY 1
+"""
 CONNECTIONS = """
 SELECT coalesce(state, 'none') AS state, count(*) AS n FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() GROUP BY 1
@@ -115,6 +122,8 @@ class Sampler:
             yield f"table: {row['name']}", float(row["bytes"])
             total += float(row["bytes"])
         yield "all tables", total
+        for row in self._database.rows(SCANNED):
+            yield f"scanned: {row['name']}", float(row["n"])
         (outbox,) = self._database.rows(OUTBOX)
         yield "outbox: rows due", outbox["due"]
         yield "outbox: oldest", float(outbox["oldest_s"])
