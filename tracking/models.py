@@ -18,7 +18,8 @@ from wingxtra.accounts.models import Merchant
 from wingxtra.outbox import Outgoing, OutgoingQuerySet
 
 # Tries at the same time: a slow receiver must delay neither its merchant's others nor the others'.
-MAX_CLAIMED_PER_ENDPOINT = 2
+# A quick endpoint may have more, but not all of its merchant's.
+MAX_CLAIMED_PER_ENDPOINT, MAX_CLAIMED_PER_QUICK_ENDPOINT = 2, 6
 MAX_CLAIMED_PER_MERCHANT = 8
 SWEEP_PER_ENDPOINT = 10
 
@@ -121,17 +122,19 @@ class WebhookDeliveryQuerySet(OutgoingQuerySet["WebhookDelivery"]):
         )
         own = rows.filter(claimed_until__gt=now, endpoint=OuterRef("endpoint"))
         rows = super().due(now).waiting()
-        return rows.filter(~Exists(earlier), _room(own, MAX_CLAIMED_PER_ENDPOINT))
+        return rows.filter(~Exists(earlier), _room(own, MAX_CLAIMED_PER_QUICK_ENDPOINT))
 
     def due(self, now: datetime) -> Self:
         """Deliveries to send now. The first worker to claim one sends it."""
         claimed = WebhookDelivery.objects.order_by().filter(claimed_until__gt=now)
         at_once = settings.WEBHOOK_AT_ONCE
+        own = claimed.filter(endpoint=OuterRef("pk"))
         slow = claimed.filter(endpoint__is_quick=False)
         merchants = claimed.filter(endpoint__merchant=OuterRef("merchant"))
         ready = WebhookEndpoint.objects.filter(
             Q(rests_until__isnull=True) | Q(rests_until__lte=now),
-            Q(is_quick=True) | _room(slow, max(1, at_once // 2)),
+            Q(is_quick=True)
+            | _room(slow, max(1, at_once // 2)) & _room(own, MAX_CLAIMED_PER_ENDPOINT),
             _room(merchants, MAX_CLAIMED_PER_MERCHANT),
             pk=OuterRef("endpoint"),
             enabled=True,

@@ -27,6 +27,7 @@ from tracking import actors
 from tracking.models import (
     MAX_CLAIMED_PER_ENDPOINT,
     MAX_CLAIMED_PER_MERCHANT,
+    MAX_CLAIMED_PER_QUICK_ENDPOINT,
     WebhookDelivery,
     WebhookEndpoint,
 )
@@ -112,6 +113,18 @@ def test_control_without_the_lock_they_exceed_it(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(deliveries._lock_merchant, "first", lambda **_: None)
     monkeypatch.setattr(outbox.Claims, "claim", claim_together)
     assert claims_of_eight_workers() == 8
+
+
+def test_a_quick_endpoint_gets_more_and_leaves_some_to_the_others_of_its_merchant() -> None:
+    merchant = MerchantFactory()
+    quick = WebhookFactory(merchant=merchant, is_quick=True)
+    pks = waiting(quick, MAX_CLAIMED_PER_QUICK_ENDPOINT + 2)
+    taken = [deliveries.take(pk) is not None for pk in pks]
+    assert sum(taken) == MAX_CLAIMED_PER_QUICK_ENDPOINT
+    other = WebhookFactory(merchant=merchant)
+    others = waiting(other, 3)
+    taken = [deliveries.take(pk) is not None for pk in others]
+    assert sum(taken) == MAX_CLAIMED_PER_MERCHANT - MAX_CLAIMED_PER_QUICK_ENDPOINT
 
 
 def test_the_endpoints_of_one_merchant_share_a_limit() -> None:
