@@ -289,7 +289,7 @@ def test_the_schedule_plans_each_area_that_has_work():
 def test_statements_do_not_grow_with_orders(count, django_assert_max_num_queries):
     fleet_of(count)
     OrderFactory.create_batch(count)
-    with django_assert_max_num_queries(39):
+    with django_assert_max_num_queries(24):
         assert run().run.assigned == count
 
 
