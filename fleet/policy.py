@@ -1,5 +1,6 @@
 """The policy that ADMIN edits: one row and its history. `Policy.rules()` gives plain `Rules`."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any
@@ -258,10 +259,14 @@ def ensure_first_version(**_: Any) -> None:
 
 def current() -> Rules:
     """The current rules. One statement."""
-    policy = _CURRENT.first()
-    if policy is None:
+    return rules_in(ROWS.all())
+
+
+def rules_in(rows: Sequence[Policy]) -> Rules:
+    """The rules of the single row, as ROWS reads it."""
+    if not rows:
         raise Policy.DoesNotExist
-    return policy.rules()
+    return rows[0].rules()
 
 
 def current_for(request: HttpRequest) -> Rules:
@@ -282,7 +287,7 @@ def seconds(rule: str) -> ExpressionWrapper:
     return ExpressionWrapper(number * second, models.DurationField())
 
 
-_CURRENT = Statement(lambda: Policy.objects.filter(pk=1).order_by())
+ROWS = Statement(lambda: Policy.objects.filter(pk=1).order_by())
 
 
 @transaction.atomic

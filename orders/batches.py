@@ -36,7 +36,8 @@ def assign_many(assignments: Sequence[Assignment], *, by: Actor) -> list[Order]:
     a job by now, and when it needs the drone of a skipped pair. The number of statements does not
     grow with the number of pairs.
     """
-    with transaction.atomic():
+    # No savepoint: a run, which has one, calls this.
+    with transaction.atomic(savepoint=False):
         free = unit_of_work.free_drones(pair.drone_id for pair in assignments)
         orders = {
             order.pk: order

@@ -16,17 +16,17 @@ import numpy as np
 from django.utils import timezone
 
 from fleet.airspace import rulebook
-from fleet.airspace.rulebook import Rulebook
+from fleet.airspace.rulebook import Rulebook, RulebookForOrders
 from fleet.feasibility import best_case, judge, landing
 from fleet.feasibility.geometry import Floats, Ints, distance_m
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.reasons import Reason
 from fleet.feasibility.rules import Rules
-from fleet.feasibility.tables import DroneTable, TripTable, payload_bits, sides
+from fleet.feasibility.tables import DroneTable, TripTable, payload_bit, sides
 from fleet.feasibility.winds import Winds
 from fleet.models import ServiceArea
 from orders import lifecycle, unit_of_work
-from orders.models import Order
+from orders.models import Order, WaitingOrder
 from orders.promises import outlook, promise
 from orders.promises.outlook import Flight
 from orders.promises.promise import Promise
@@ -82,7 +82,7 @@ class Checked:
     flies_from: datetime | None = None
 
 
-def check(order: Order, book: Rulebook, now: datetime) -> Checked:
+def check(order: Order, book: RulebookForOrders, now: datetime) -> Checked:
     """Every problem of an order at once. Pure: reads the order and the rulebook, writes nothing."""
     points = _points(order)
     area, in_no_area = _area(points, book)
@@ -113,7 +113,7 @@ def straight_m(order: Order) -> float | None:
     return float(distance_m(*points["pickup"], *points["dropoff"])) if len(points) == 2 else None
 
 
-def trip_table(orders: Iterable[Order], book: Rulebook) -> TripTable:
+def trip_table(orders: Iterable[Order | WaitingOrder], book: Rulebook) -> TripTable:
     """The orders as input of feasibility, one row each."""
     places = {area.pk: index for index, area in enumerate(book.areas)}
     return TripTable.from_rows(
@@ -172,7 +172,7 @@ def of_external_id(duplicate: Problem) -> FieldProblem:
     return FieldProblem("external_id", duplicate.code, duplicate.detail)
 
 
-def _prepare(order: Order, book: Rulebook, now: datetime) -> Checked:
+def _prepare(order: Order, book: RulebookForOrders, now: datetime) -> Checked:
     """Fill in `deliver_by` from the policy and `service_area` from the map, and check the order."""
     too_far = order.not_before is not None and order.not_before > now + window.MAX_AHEAD
     is_promise = order.deliver_by is None
@@ -259,7 +259,9 @@ def _points(order: Order) -> dict[str, Point]:
     return {end: point for end, point in ends.items() if None not in point}
 
 
-def _area(points: dict[str, Point], book: Rulebook) -> tuple[int | None, list[FieldProblem]]:
+def _area(
+    points: dict[str, Point], book: RulebookForOrders
+) -> tuple[int | None, list[FieldProblem]]:
     """The index of the first area that contains both ends, or the problems."""
     problems: list[FieldProblem] = []
     place, area = book.area_shapes.contains(*_columns(points))
@@ -332,7 +334,7 @@ def _next_opening(zones: Ints, book: Rulebook, at: datetime) -> datetime | None:
     return datetime.fromtimestamp(math.ceil(ends_s.min()), UTC) if len(ends_s) else None
 
 
-def _trip(order: Order, area: int) -> dict[str, Any]:
+def _trip(order: Order | WaitingOrder, area: int) -> dict[str, Any]:
     pickup_lat, pickup_lng = order.flown_from
     return {
         "pickup_lat": pickup_lat,
@@ -340,7 +342,7 @@ def _trip(order: Order, area: int) -> dict[str, Any]:
         "dropoff_lat": order.dropoff_lat,
         "dropoff_lng": order.dropoff_lng,
         "payload_weight_kg": order.payload_weight_kg,
-        "payload_type": payload_bits([order.payload_type]),
+        "payload_type": payload_bit(order.payload_type),
         "area": area,
         **sides(order.payload_size_cm),
     }
@@ -361,7 +363,9 @@ class _Flight:
     starts_at: datetime | None = None
 
     @classmethod
-    def best(cls, order: Order, area: int | None, book: Rulebook, now: datetime) -> "_Flight":
+    def best(
+        cls, order: Order, area: int | None, book: RulebookForOrders, now: datetime
+    ) -> "_Flight":
         if not (order.payload_weight_kg and order.payload_type):
             return cls([])
         if area is None:
@@ -414,7 +418,7 @@ def _as_problems(verdicts: Verdicts) -> list[FieldProblem]:
     ]
 
 
-def _payload_refusals(order: Order, book: Rulebook, now: datetime) -> list[FieldProblem]:
+def _payload_refusals(order: Order, book: RulebookForOrders, now: datetime) -> list[FieldProblem]:
     """Payload problems that hold in every area: judged at one hub, with all our drones."""
     if not len(book.best_drones):
         return []

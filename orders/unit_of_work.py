@@ -123,28 +123,36 @@ def free_drones(drone_ids: Iterable[str]) -> set[str]:
     """Lock these drones in id order; returns the ids of those without an active job, without a
     parcel left aboard, and that are not sent to their base.
     """
-    rows = set(
-        Drone.objects.select_for_update(no_key=True)
-        .filter(pk__in=set(drone_ids))
-        .order_by("pk")
-        .values_list("pk", flat=True)
-    )
+    locked = {drone_id for (drone_id,) in _LOCKED_DRONES.all(drone_ids=list(set(drone_ids)))}
     # A separate statement: it must see what was committed while this one waited for the locks.
-    busy = DeliveryJob.objects.active().filter(drone_id__in=rows).order_by()
-    loaded = Order.objects.filter(holder_drone_id__in=rows).order_by()
-    at_work = busy.values_list("drone_id", flat=True).union(
-        loaded.values_list("holder_drone_id", flat=True)
+    return locked - {drone_id for (drone_id,) in _AT_WORK.all(drone_ids=list(locked))}
+
+
+_LOCKED_DRONES = Statement(
+    lambda drone_ids: (
+        Drone.objects.select_for_update(no_key=True)
+        .filter(pk__among=drone_ids)
+        .order_by("pk")
+        .values_list("pk")
+    ),
+    drone_ids=list,
+)
+
+
+def _at_work(drone_ids: Any) -> Any:
+    busy = DeliveryJob.objects.active().filter(drone__drone_id__among=drone_ids).order_by()
+    loaded = Order.objects.filter(holder_drone__drone_id__among=drone_ids).order_by()
+    return busy.values_list("drone_id").union(
+        loaded.values_list("holder_drone_id"), work.errands_of(drone_ids), all=True
     )
-    return rows - set(at_work) - work.on_errand(rows)
+
+
+_AT_WORK = Statement(_at_work, drone_ids=list)
 
 
 def lock_free(order_ids: Sequence[UUID]) -> list[Order]:
     """Lock those of these orders that no other transaction has locked; with their jobs."""
-    orders = list(
-        Order.objects.select_for_update(skip_locked=True, no_key=True)
-        .filter(pk__in=order_ids)
-        .order_by("pk")
-    )
+    orders = _LOCKED_IF_FREE.all(order_ids=list(order_ids))
     # Not a join: after waiting for a lock PostgreSQL reads the order row again but not the joined
     # row, so a job inserted during the wait would be missing.
     jobs = DeliveryJob.objects.in_bulk({o.current_job_id for o in orders if o.current_job_id})
@@ -154,6 +162,14 @@ def lock_free(order_ids: Sequence[UUID]) -> list[Order]:
 
 
 # Compiled once: almost each change of an order makes them.
+_LOCKED_IF_FREE = Statement(
+    lambda order_ids: (
+        Order.objects.select_for_update(skip_locked=True, no_key=True)
+        .filter(pk__among=order_ids)
+        .order_by("pk")
+    ),
+    order_ids=list,
+)
 _LOCKED = Statement(
     lambda order_id: Order.objects.select_for_update(no_key=True).filter(pk=order_id).order_by(),
     order_id=UUID,

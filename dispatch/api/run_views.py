@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.db.models import prefetch_related_objects
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -138,6 +139,7 @@ def _outcome(outcome: runs.Outcome) -> dict[str, Any]:
     """A dry run shows what would be assigned; nothing has a job then."""
     chosen = [d for d in outcome.decisions if d.outcome == DispatchDecision.Outcome.ASSIGNED]
     done = {order.pk: order for order in outcome.assigned}
+    prefetch_related_objects([d for d in chosen if d.order_id not in done], "order")
     return {
         "run_id": outcome.run.pk,
         "dry_run": outcome.run.dry_run,

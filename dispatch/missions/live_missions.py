@@ -18,12 +18,14 @@ from dispatch.models import Mission, MissionPart
 from fleet import policy
 from fleet.airspace import rulebook
 from fleet.airspace.areas import intents_name_a_hub
+from fleet.feasibility.rules import Rules
 from fleet.models import Drone, Hub
 from orders.models import DeliveryEvent, Order
 from orders.states import EventType, JobStatus
 from wingxtra.accounts.identity import ActorKind
 from wingxtra.database import bulk
-from wingxtra.database.statements import Update
+from wingxtra.database.joined import Joined
+from wingxtra.database.statements import Statement, Update
 
 State = Mission.State
 Recall = Mission.Recall
@@ -62,10 +64,9 @@ def _store(events: list[DeliveryEvent]) -> None:
     ]
     if not jobs:
         return
-    rules = policy.current()
-    drones = Drone.objects.prefetch_related("kind").in_bulk({drone_id for _, _, drone_id in jobs})
-    prefetch_related_objects([event.order for event, _, _ in jobs], "holder_hub")
-    surroundings = _surroundings() if intents_name_a_hub() else None
+    rules, drones, surroundings = _read({drone_id for _, _, drone_id in jobs})
+    orders = [event.order for event, _, _ in jobs]
+    prefetch_related_objects([order for order in orders if order.holder_hub_id], "holder_hub")
     stored = [
         Mission(
             id=job.mission_intent_id,
@@ -94,6 +95,30 @@ def _store(events: list[DeliveryEvent]) -> None:
     )
 
 
+def _read(
+    drone_ids: Iterable[str],
+) -> tuple[Rules, dict[str, Drone], intent.Surroundings | None]:
+    """What intents are made of besides the orders. One statement."""
+    if intents_name_a_hub():
+        of_policy, drones, hubs, *airspace = _NAMING_HUBS.lists(drone_ids=list(drone_ids))
+        version = rulebook.version_of(*airspace)
+        surroundings = intent.Surroundings(hubs, version, settings.OPERATOR_ID)
+    else:
+        of_policy, drones = _PLAIN.lists(drone_ids=list(drone_ids))
+        surroundings = None
+    return policy.rules_in(of_policy), {drone.pk: drone for drone in drones}, surroundings
+
+
+_DRONES = Statement(
+    lambda drone_ids: Drone.objects.select_related("kind").filter(pk__among=drone_ids).order_by(),
+    drone_ids=list,
+)
+_PLAIN = Joined((policy.ROWS, _DRONES))
+_NAMING_HUBS = Joined(
+    (policy.ROWS, _DRONES, Statement(lambda: Hub.objects.order_by("pk")), *rulebook.AIRSPACE)
+)
+
+
 def _home(
     drone: Drone, order: Order, surroundings: intent.Surroundings | None
 ) -> dict[str, int | None]:
@@ -113,10 +138,6 @@ def back_to_first_version(mission: Mission) -> dict[str, Any]:
         return {}
     body = intent.as_first_version(mission.body)
     return {"body": body, "return_to_id": mission.drone.hub_id, "alternate_id": None}
-
-
-def _surroundings() -> intent.Surroundings:
-    return intent.Surroundings(Hub.objects.all(), rulebook.airspace_version(), settings.OPERATOR_ID)
 
 
 def _withdraw_ended(events: list[DeliveryEvent]) -> None:

@@ -152,14 +152,20 @@ def claim_end(now: datetime) -> datetime:
 
 
 def part_of(claim: Claim[Mission]) -> MissionPart:
-    """With mission, job, order, and the drone as feasibility needs it. Raises ClaimLost."""
+    """With its mission, that one's hubs and drone as feasibility needs them, job and order. Raises
+    ClaimLost.
+    """
     return claim.found(_PART.first(mission_id=claim.pk, claim_id=claim.id))
 
 
 _PART = Statement(
     lambda mission_id, claim_id: (
         MissionPart.objects.with_related()
-        .select_related(*(f"mission__drone__{name}" for name in Drone.HOME))
+        .select_related(
+            *(f"mission__drone__{name}" for name in Drone.HOME),
+            "mission__return_to",
+            "mission__alternate",
+        )
         .filter(mission=mission_id, mission__claim_id=claim_id)
         .order_by()
     ),
@@ -223,8 +229,10 @@ def _count_try(claim: Claim[Mission], part: MissionPart) -> bool:
     is_first = not mission.tries and intent.version_of(mission.body) == 2
     if is_first and mission.return_to:
         # Dispatch may have chosen the hubs after the mission was stored.
-        mission.body = intent.landing_at(mission.body, mission.return_to, mission.alternate)
-        claim.update(body=mission.body)
+        body = intent.landing_at(mission.body, mission.return_to, mission.alternate)
+        if body != mission.body:
+            claim.update(body=body)
+            mission.body = body
     try:
         with transaction.atomic():
             if not _TRY.run(mission_id=mission.pk, claim_id=claim.id):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.db import connection
+from wingxtra.database.statements import connection
 
 # The first key of PostgreSQL's two-key advisory locks. The second is the service area.
 PLANNER_LOCK = 0x57_58
@@ -13,18 +13,15 @@ def wait_for(area_ids: Iterable[UUID]) -> None:
     """Take these locks until the transaction ends; waits for others. Give the ids sorted: a fixed
     order prevents deadlocks.
     """
-    with connection.cursor() as cursor:
-        for area_id in area_ids:
-            cursor.execute(
-                "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [PLANNER_LOCK, str(area_id)]
-            )
+    connection.rows_of(
+        "SELECT pg_advisory_xact_lock(%s, hashtext(area)) FROM unnest(%s::text[]) AS area",
+        [PLANNER_LOCK, [str(area_id) for area_id in area_ids]],
+    )
 
 
 def try_to_take(area_id: UUID) -> bool:
     """The same for one area without waiting. Returns False if another has it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", [PLANNER_LOCK, str(area_id)]
-        )
-        (locked,) = cursor.fetchone()
+    ((locked,),) = connection.rows_of(
+        "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", [PLANNER_LOCK, str(area_id)]
+    )
     return bool(locked)

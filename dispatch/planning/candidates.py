@@ -8,20 +8,25 @@ import numpy as np
 from django.utils import timezone
 
 from dispatch.models import MissionPart
-from dispatch.planning import engagements
+from dispatch.planning.inputs import engagements
 from dispatch.planning.limits import hub_launches, landings, open_hours, pilots
 from dispatch.planning.limits.landings import Landing
 from dispatch.planning.limits.open_hours import Hours
-from fleet import registry
+from fleet import policy, registry
 from fleet.airspace import rulebook
+from fleet.airspace.rulebook import Rulebook
+from fleet.airworthiness import fitness
 from fleet.feasibility import judge, landing
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.reasons import Reason
 from fleet.live import picture, quality
-from fleet.models import Drone
+from fleet.models import Drone, Hub
+from fleet.registry import Engaged
 from orders import placement
 from orders.models import Order
 from orders.timing import opening
+from wingxtra.database.joined import Joined
+from wingxtra.database.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +90,12 @@ def judged(
     """
     if not drones:
         return []
-    # The last look before a launch trusts no memory: a zone may have been drawn this second.
-    book, fleet = rulebook.load(now) if own else rulebook.current(now), picture.read()
-    full = set[int]() if own else hub_launches.full(hub_launches.free_launches())
-    engaged = engagements.without(own, now) if own else engagements.current(now)
+    if own:
+        (book, engaged), full = _last_look(own, now), set[int]()
+    else:
+        book, engaged = rulebook.current(now), engagements.current(now)
+        full = hub_launches.full(hub_launches.free_launches())
+    fleet = picture.read()
     table = registry.drone_table(drones, fleet, engaged, book, now, full)
     trips = placement.trip_table([order], book)
     pairs, only = np.arange(len(drones)), np.zeros(len(drones), np.int64)
@@ -117,6 +124,36 @@ def judged(
             reasons = [Reason("no_free_pad", refused[i]), *reasons]
         found.append(_candidate(drone, reasons, verdicts, i, hubs.get(i)))
     return found
+
+
+def _last_look(own: MissionPart, now: datetime) -> tuple[Rulebook, Engaged]:
+    """What counts right before a launch, as if the drone had not this mission. One statement.
+
+    It trusts no memory: a zone may have been drawn this second.
+    """
+    mission = own.mission
+    served, rules, zones, hubs, other_work, unfit = _LAST_LOOK.lists(
+        at=now,
+        drone_id=mission.drone_id,
+        job_id=own.job_id,
+        order_id=own.order_id,
+        drone_ids=[mission.drone_id],
+        hub_ids=[] if mission.return_to_id is None else [mission.return_to_id],
+    )
+    book = rulebook.read_in([served, rules, zones, hubs, []], now)
+    return book, engagements.engaged(other_work, fitness.judged(unfit, now))
+
+
+_LAST_LOOK = Joined(
+    (
+        rulebook.AREAS,
+        policy.ROWS,
+        rulebook.ZONES,
+        Statement(lambda hub_ids: Hub.objects.filter(pk__among=hub_ids), hub_ids=list),
+        engagements.OTHER_WORK,
+        fitness.SOME,
+    )
+)
 
 
 def _candidate(

@@ -6,13 +6,13 @@ from datetime import datetime
 
 import numpy as np
 
-from dispatch.planning import plans, runs
+from dispatch.planning import plans
+from dispatch.planning.inputs import waiting
 from dispatch.planning.plans import PlanResult
 from fleet.airspace import rulebook
 from fleet.feasibility.rules import Priority
 from fleet.live import picture
-from fleet.models import Drone, ServiceArea
-from orders.models import Order
+from orders.models import Order, WaitingOrder
 from orders.states import Status
 
 # The most urgent ones; a plan for more would take longer than a person waits for a page.
@@ -38,23 +38,21 @@ def of_taking_each_drone(order: Order, now: datetime) -> dict[str, Taken]:
     Nothing is assigned, also while dispatch is paused. The number of statements does not grow with
     drones or orders.
     """
-    area = ServiceArea.objects.get(pk=order.service_area_id)
     book = rulebook.load(now)
-    waiting = runs.waiting_orders([area], None, book.rules, now)
+    queued = waiting.queued([order.service_area_id], book.rules, now)
     others = sorted(
-        (other for other in waiting if other.pk != order.pk),
+        (other for other in queued if other.pk != order.pk),
         key=lambda other: (URGENCY[Priority(other.priority)], other.deliver_by),
     )[:MAX_OTHERS]
     if not others:
         return {}
-    drones = list(Drone.objects.filter(hub__service_area=area, active=True).select_related("kind"))
-    book.give_hubs(drones)
-    own = [order] if order.status == Status.QUEUED else []
+    drones = plans.drones_of([order.service_area_id], book)
+    own = [WaitingOrder.of(order)] if order.status == Status.QUEUED else []
     result = plans.make_plan([*others, *own], [], drones, picture.read(), book, now, lock=False)
     return _taken(result, others)
 
 
-def _taken(result: PlanResult, others: Sequence[Order]) -> dict[str, Taken]:
+def _taken(result: PlanResult, others: Sequence[WaitingOrder]) -> dict[str, Taken]:
     """`others` are the first orders of the plan. The drone that the plan gives to the order itself
     is free for them.
     """
@@ -62,6 +60,7 @@ def _taken(result: PlanResult, others: Sequence[Order]) -> dict[str, Taken]:
     planned = {i: pair for i, pair in result.pair_of_order().items() if i < len(others)}
     used = options.drone[list(planned.values())] if planned else np.array([], np.int64)
     is_free = ~np.isin(options.drone, used)
+    orders = Order.objects.in_bulk([others[i].pk for i in planned])
     found = {}
     for i, pair in planned.items():
         instead_s = options.delivery_s[is_free & (options.trip == i)]
@@ -70,5 +69,6 @@ def _taken(result: PlanResult, others: Sequence[Order]) -> dict[str, Taken]:
             at_s = float(instead_s.min())
             later_s = max(0.0, at_s - float(options.delivery_s[pair]))
             late_s = at_s - (others[i].deliver_by - result.now).total_seconds()
-        found[result.drone_of(pair).pk] = Taken(others[i], later_s, late_s)
+        if (other := orders.get(others[i].pk)) is not None:
+            found[result.drone_of(pair).pk] = Taken(other, later_s, late_s)
     return found

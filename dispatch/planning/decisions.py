@@ -73,7 +73,7 @@ def _decision(
     order, pair = result.orders[i], allocation.pair.get(i)
     decision = DispatchDecision(
         run_id=run.pk,
-        order=order,
+        order_id=order.pk,
         outcome=Outcome.UNASSIGNED,
         runners_up=[
             figures[pair] | {"regret": _regret(regret)}

@@ -7,7 +7,7 @@ without a reason of their own. So no matrix of all drones with all orders is nee
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -60,7 +60,8 @@ JUDGED_BY_PAIR = (
 MAX_PHRASES = 3
 MAX_CHARS = 500
 BLOCK_PAIRS = 500_000
-EVERY_RULE = np.array(list(Rule), np.uint32)
+RULES = list(Rule)
+EVERY_RULE = np.array(RULES, np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +87,35 @@ def obstacles(judged: Verdicts, at: datetime) -> list[Obstacles]:
     unserved = np.ones(len(trips), bool)
     unserved[judged.t[judged.able]] = False
     misses = _closest_misses(judged, np.flatnonzero(unserved), at)
-    codes = [rule.code for rule in Rule]
+    # Many trips have the same counts.
+    told = {
+        row: _Told.of(row, len(judged.drones)) for row in {tuple(row) for row in counts.tolist()}
+    }
     found = []
     for i, row in enumerate(counts.tolist()):
-        ranked = sorted(
-            ((code, number) for code, number in zip(codes, row, strict=True) if number),
-            key=lambda entry: (-entry[1], entry[0]),
-        )
-        listed = [{"code": code, "drones": number} for code, number in ranked]
+        ours = told[tuple(row)]
         nearest = _nearest(*misses[i]) if i in misses else None
-        text = _sentence(ranked, len(judged.drones), nearest) if nearest else ""
-        found.append(Obstacles(listed, text, nearest))
+        text = _sentence(ours.most, nearest) if nearest else ""
+        found.append(Obstacles(ours.counts, text, nearest))
     return found
+
+
+class _Told(NamedTuple):
+    """The counts of a trip as JSON, the most frequent first, and the first of them in words."""
+
+    counts: list[dict[str, Any]]
+    most: str
+
+    @classmethod
+    def of(cls, row: Sequence[int], drones: int) -> Self:
+        excluded = [(rule, number) for rule, number in zip(RULES, row, strict=True) if number]
+        excluded.sort(key=lambda entry: (-entry[1], entry[0].code))
+        return cls(
+            [{"code": rule.code, "drones": number} for rule, number in excluded],
+            ", ".join(
+                f"{number} of {drones} {PHRASES[rule]}" for rule, number in excluded[:MAX_PHRASES]
+            ),
+        )
 
 
 def _counts(judged: Verdicts) -> Ints:
@@ -209,11 +227,7 @@ def _nearest(verdicts: Verdicts, pair: int) -> dict[str, Any]:
     return found
 
 
-def _sentence(ranked: Sequence[tuple[str, int]], drones: int, nearest: dict[str, Any]) -> str:
-    phrases = ", ".join(
-        f"{number} of {drones} {PHRASES[Rule[code.upper()]]}"
-        for code, number in ranked[:MAX_PHRASES]
-    )
+def _sentence(most: str, nearest: dict[str, Any]) -> str:
     reasons = " ".join(reason["message"] for reason in nearest["reasons"])
     short = ""
     if "short_pct" in nearest:
@@ -221,4 +235,4 @@ def _sentence(ranked: Sequence[tuple[str, int]], drones: int, nearest: dict[str,
             f" It is {np.ceil(nearest['short_pct']):.0f} % of charge short, "
             f"about {np.ceil(nearest['charging_s'] / 60):.0f} min of charging."
         )
-    return f"{phrases}. The nearest to it is {nearest['drone_id']}: {reasons}{short}"[:MAX_CHARS]
+    return f"{most}. The nearest to it is {nearest['drone_id']}: {reasons}{short}"[:MAX_CHARS]

@@ -12,13 +12,14 @@ from uuid import UUID
 import numpy as np
 import structlog
 
-from dispatch.planning import eligibility, engagements, forecast, plans
+from dispatch.planning import forecast, plans
 from dispatch.planning.forecast import Fleet, Forecast, Waiting
+from dispatch.planning.inputs import at_work, waiting
 from dispatch.planning.limits import hub_launches, landings, pilots
 from dispatch.planning.limits.landings import Pads
 from fleet import registry
 from fleet.airspace import rulebook
-from fleet.airspace.rulebook import Rulebook
+from fleet.airspace.rulebook import Rulebook, RulebookForOrders
 from fleet.feasibility import best_case, charging, judge, landing
 from fleet.feasibility.judge import Rule, Verdicts
 from fleet.feasibility.tables import DroneTable
@@ -26,7 +27,7 @@ from fleet.live import picture
 from fleet.live.picture import Picture
 from fleet.models import Drone, ServiceArea
 from orders import placement
-from orders.models import Order
+from orders.models import WaitingOrder
 from orders.promises import coverage, memory
 from orders.promises.memory import Queue, Spot
 from orders.states import WhyHeldUp
@@ -42,7 +43,7 @@ log = structlog.get_logger(__name__)
 class _Area:
     """One area's waiting orders and drones, and the pads of its hubs now."""
 
-    orders: list[Order]
+    orders: list[WaitingOrder]
     drones: list[Drone]
     best: DroneTable
     pads: Pads
@@ -80,22 +81,22 @@ def areas() -> list[UUID]:
     return list(ServiceArea.objects.filter(active=True).values_list("pk", flat=True))
 
 
-def _waiting(area_id: UUID, book: Rulebook, now: datetime) -> tuple[list[Order], list[Order]]:
+def _waiting(
+    area_id: UUID, book: Rulebook, now: datetime
+) -> tuple[list[WaitingOrder], list[WaitingOrder]]:
     """The orders in line, and those that wait for a place to open."""
-    queued = Order.objects.dispatchable().ready_for(book.rules, now).filter(service_area=area_id)
-    orders = eligibility.may_be_planned(queued).select_related("holder_hub")
-    line: list[Order] = []
-    closed: list[Order] = []
-    waiting = list(orders.order_by("pk"))
-    for order, places in zip(waiting, opening.places_of(waiting, book.areas), strict=True):
+    line: list[WaitingOrder] = []
+    closed: list[WaitingOrder] = []
+    orders = waiting.queued([area_id], book.rules, now, to_pickup=timedelta(0))
+    for order, places in zip(orders, opening.places_of(orders, book.areas), strict=True):
         (line if opening.opens_at(places, now) == now else closed).append(order)
     return line, closed
 
 
-def _area(area_id: UUID, index: int, orders: list[Order], book: Rulebook, now: datetime) -> _Area:
-    drones = list(
-        Drone.objects.filter(hub__service_area=area_id, active=True).prefetch_related("kind", "hub")
-    )
+def _area(
+    area_id: UUID, index: int, orders: list[WaitingOrder], book: RulebookForOrders, now: datetime
+) -> _Area:
+    drones = plans.drones_of([area_id], book)
     best = book.best_in[index]
     crew = pilots.crew([book.areas[index]], now)
     # Without a pilot on duty no drone can start: as if none were known to be ready.
@@ -129,19 +130,21 @@ def _fleet(area: _Area, book: Rulebook, now: datetime) -> Fleet:
     """The drones of the area about which is known when they are free, within the launches and the
     chargers of their hubs.
     """
-    jobs = plans.jobs_underway(area.drones)
-    engaged = replace(engagements.current(now), busy={job["drone_id"] for job in jobs})
+    working = at_work.read({drone.hub.service_area_id for drone in area.drones}, now)
+    engaged = replace(working.engaged, busy={job.drone_id for job in working.jobs})
     table = registry.drone_table(area.drones, area.fleet, engaged, book, now)
     places = {drone.pk: place for place, drone in enumerate(area.drones)}
-    work, stands = plans.work_of(jobs, places, now), area.pads.stands(area.drones)
-    expected, free_in_s = plans.expected_fleet(table, work, area.pads.hubs, stands, book, now)
+    work = at_work.work_of(working.jobs, engaged.busy, places, now)
+    stands = area.pads.stands(area.drones)
+    expected, free_in_s = plans.expected_fleet(
+        table, working, work, area.pads.hubs, stands, book, now
+    )
     hubs = {drone.hub_id: drone.hub for drone in area.drones}
     at_once = {key: hub.launches_at_once for key, hub in hubs.items() if hub.launches_at_once}
-    launches = hub_launches.free_launches() if at_once else {}
     starts_in_s = hub_launches.may_start_s(
         np.array([drone.hub_id for drone in area.drones], np.int64),
         free_in_s,
-        {key: more for key, more in launches.items() if key in at_once},
+        {key: more for key, more in working.launches.items() if key in at_once},
         at_once,
         book.rules.launch_time_s,
     )

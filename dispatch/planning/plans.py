@@ -1,7 +1,7 @@
 """Builds the planner's problem from orders, drones and telemetry, and plans it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,9 @@ import numpy as np
 from django.db.models import Min
 
 from dispatch.models import DispatchDecision
-from dispatch.planning import engagements, lookahead, releases, run_metrics
+from dispatch.planning import lookahead, releases, run_metrics
+from dispatch.planning.inputs import at_work
+from dispatch.planning.inputs.at_work import AtWork
 from dispatch.planning.limits import hub_launches, landings, open_hours, pilots, ready
 from dispatch.planning.limits.landings import Landing, Pads
 from dispatch.planning.limits.pilots import Crew
@@ -26,16 +28,14 @@ from fleet.feasibility.geometry import Floats, Ints
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.landing import HubTable
 from fleet.feasibility.reasons import Reason
-from fleet.feasibility.tables import Bools, DroneTable, TripTable, payload_bits
+from fleet.feasibility.tables import Bools, DroneTable, TripTable
 from fleet.live.picture import Picture
 from fleet.models import Drone
 from orders import placement
-from orders.models import DeliveryJob, Order
-from orders.states import JobStatus
+from orders.models import Order, WaitingOrder
 from orders.timing import opening
+from wingxtra.database.statements import Statement
 
-# After a delivery a drone may be on its way home for at most this long.
-MAX_WAY_HOME = timedelta(minutes=30)
 # A drone that is later than expected by more than this is not waited for again.
 MAX_DELAY = timedelta(seconds=60)
 
@@ -51,7 +51,7 @@ class PlanResult:
     there, or for which no pilot has room.
     """
 
-    orders: list[Order]
+    orders: list[WaitingOrder]
     drones: list[Drone]
     verdicts: Verdicts
     options: Options
@@ -112,9 +112,22 @@ class PlanResult:
         return soonest_s
 
 
+def drones_of(area_ids: Iterable[UUID], book: Rulebook) -> list[Drone]:
+    """The drones in service of these areas, with kinds and hubs as in the rulebook."""
+    drones = _DRONES.all(area_ids=list(area_ids))
+    book.give_home(drones)
+    return drones
+
+
+_DRONES = Statement(
+    lambda area_ids: Drone.objects.filter(hub__service_area__id__among=area_ids, active=True),
+    area_ids=list,
+)
+
+
 def make_plan(
-    queued: list[Order],
-    assigned: list[Order],
+    queued: list[WaitingOrder],
+    assigned: list[WaitingOrder],
     drones: list[Drone],
     fleet: Picture | None,
     book: Rulebook,
@@ -132,11 +145,9 @@ def make_plan(
     places = {drone.pk: place for place, drone in enumerate(drones)}
     holds = _holds(orders, places)
     held = {drones[place].pk for place in holds if place != planner.NONE_HELD}
-    jobs = jobs_underway(drones)
-    engaged = engagements.current(now)
-    at_work = {job["drone_id"] for job in jobs}
-    engaged = replace(engaged, busy=at_work.union(engaged.busy) - held)
-    launches = hub_launches.free_launches()
+    working = at_work.read({drone.hub.service_area_id for drone in drones}, now)
+    engaged = replace(working.engaged, busy=working.busy - held)
+    launches = working.launches
     pads = landings.pads(book, fleet, now)
     crew = pilots.of_orders(orders, book.areas, now, lock=lock)
     stands = pads.stands(drones)
@@ -151,9 +162,9 @@ def make_plan(
     ready_in_s = ready.in_s(orders, now)
     able = timely(lookahead.now(verdicts), ready_in_s, hours, holds, rules.look_ahead_s)
     options, too_late = able.options, [able.closed]
-    work = work_of([job for job in jobs if job["drone_id"] in engaged.busy], places, now)
+    work = at_work.work_of(working.jobs, engaged.busy, places, now)
     if rules.look_ahead_s > 0:
-        later = _later(table, work, trips, pads.hubs, stands, book, now)
+        later = _later(table, working, work, trips, pads.hubs, stands, book, now)
         wanted = (holds[later.trip] == planner.NONE_HELD) & _not_overdue(later, orders, drones, now)
         soon = timely(later.take(wanted), ready_in_s, hours, holds, rules.look_ahead_s)
         too_late.append(soon.closed)
@@ -199,7 +210,7 @@ def make_plan(
     )
 
 
-def _holds(orders: list[Order], places: dict[str, int]) -> Ints:
+def _holds(orders: list[WaitingOrder], places: dict[str, int]) -> Ints:
     """The index of the drone that each order has already, or NONE_HELD."""
     held = [
         places.get(order.assigned_drone_id or "", planner.NONE_HELD)
@@ -210,7 +221,7 @@ def _holds(orders: list[Order], places: dict[str, int]) -> Ints:
     return np.array(held, np.int64)
 
 
-def waited_s(order: Order, now: datetime) -> float:
+def waited_s(order: Order | WaitingOrder, now: datetime) -> float:
     """The time since the order was placed, or since its agreed start if that is later."""
     since = max(order.created_at, order.not_before or order.created_at)
     return max(0.0, (now - since).total_seconds())
@@ -218,51 +229,10 @@ def waited_s(order: Order, now: datetime) -> float:
 
 # --- drones that will be able soon ---------------------------------------------------------------
 
-JOB_COLUMNS = (
-    "drone_id",
-    "eta_at",
-    "order__pickup_lat",
-    "order__pickup_lng",
-    "order__dropoff_lat",
-    "order__dropoff_lng",
-    "order__payload_weight_kg",
-    "order__payload_type",
-)
-
-
-def jobs_underway(drones: Sequence[Drone]) -> list[dict[str, Any]]:
-    """The active jobs of drones of these areas, as `work_of` takes them."""
-    areas = {drone.hub.service_area_id for drone in drones}
-    jobs = DeliveryJob.objects.active().filter(drone__hub__service_area__in=areas)
-    return list(jobs.values(*JOB_COLUMNS))
-
-
-def work_of(jobs: list[dict[str, Any]], places: dict[str, int], now: datetime) -> Work:
-    """The jobs of these drones, by their index."""
-    known = [job for job in jobs if job["drone_id"] in places]
-    trips = TripTable.from_rows(
-        {
-            **{
-                name: job[f"order__{name}"]
-                for name in ("pickup_lat", "pickup_lng", "dropoff_lat", "dropoff_lng")
-            },
-            "payload_weight_kg": job["order__payload_weight_kg"],
-            "payload_type": payload_bits([job["order__payload_type"]]),
-            "area": registry.NO_AREA,
-        }
-        for job in known
-    )
-    to_door_s = [_seconds_until(job["eta_at"], now) for job in known]
-    drone = np.array([places[job["drone_id"]] for job in known], np.int64)
-    return Work(drone, trips, np.array(to_door_s, float))
-
-
-def _seconds_until(at: datetime | None, now: datetime) -> float:
-    return np.nan if at is None else max(0.0, (at - now).total_seconds())
-
 
 def _later(
     table: DroneTable,
+    working: AtWork,
     work: Work,
     trips: TripTable,
     hubs: HubTable,
@@ -270,7 +240,7 @@ def _later(
     book: Rulebook,
     now: datetime,
 ) -> Options:
-    expected, free_in_s = expected_fleet(table, work, hubs, stands, book, now)
+    expected, free_in_s = expected_fleet(table, working, work, hubs, stands, book, now)
     charge_in_s = charging.begins_s(
         stands, free_in_s, expected.battery_pct, hubs.chargers, book.rules.full_charge_s
     )
@@ -279,36 +249,59 @@ def _later(
 
 
 def expected_fleet(
-    table: DroneTable, work: Work, hubs: HubTable, stands: Ints, book: Rulebook, now: datetime
+    table: DroneTable,
+    working: AtWork,
+    work: Work,
+    hubs: HubTable,
+    stands: Ints,
+    book: Rulebook,
+    now: datetime,
 ) -> tuple[DroneTable, Floats]:
     """The drones as expected when they are free, at the hubs where they land, and the seconds until
-    then. One statement.
+    then.
     """
-    drones_back = DeliveryJob.objects.filter(
-        status=JobStatus.COMPLETED, ended_at__gt=now - MAX_WAY_HOME, drone__isnull=False
-    )
-    coming_home = np.isin(
-        table.drone_id, list(drones_back.values_list("drone_id", flat=True).distinct())
-    )
+    coming_home = np.isin(table.drone_id, list(working.delivered))
     landing_at = landings.at_their_hubs(table, hubs, stands)
     return releases.expected(landing_at, work, coming_home, book.rules, now, book.winds)
 
 
-def _not_overdue(later: Options, orders: list[Order], drones: list[Drone], now: datetime) -> Bools:
-    """False for a wait whose drone was not able by the time that an earlier decision named."""
-    forecasts = (
-        DispatchDecision.objects.filter(
-            order__in={orders[order].pk for order in np.unique(later.trip)},
-            outcome=DispatchDecision.Outcome.WAITING,
-            run__dry_run=False,
+def _not_overdue(
+    later: Options, orders: list[WaitingOrder], drones: list[Drone], now: datetime
+) -> Bools:
+    """False for a wait whose drone was not able by the time that an earlier decision named. No
+    statement if every order is too new for that.
+    """
+    placed_before = now - MAX_DELAY
+    waited = [
+        order
+        for trip in np.unique(later.trip)
+        if (order := orders[trip]).created_at < placed_before
+    ]
+    overdue: set[tuple[UUID, str]] = set()
+    if waited:
+        forecasts = _FORECASTS.all(
+            order_ids=[order.pk for order in waited],
+            since=min(order.created_at for order in waited),
         )
-        .values("order_id", "drone_id")
-        .annotate(first=Min("able_at"))
-    )
-    overdue: set[tuple[UUID, str]] = {
-        (row["order_id"], row["drone_id"]) for row in forecasts if row["first"] + MAX_DELAY < now
-    }
+        overdue = {(pk, drone_id) for pk, drone_id, first in forecasts if first < placed_before}
     if not overdue:
         return np.ones(len(later), bool)
     pairs = zip(later.trip.tolist(), later.drone.tolist(), strict=True)
     return np.array([(orders[t].pk, drones[d].pk) not in overdue for t, d in pairs], bool)
+
+
+def _first_forecasts(order_ids: Any, since: datetime) -> Any:
+    """The orders that were to wait, for which drones, and when each was first expected to be able.
+    since: no decision is older, so PostgreSQL reads the months from then on.
+    """
+    waiting = DispatchDecision.objects.filter(
+        order__id__among=order_ids,
+        outcome=DispatchDecision.Outcome.WAITING,
+        run__dry_run=False,
+        decided_at__gte=since,
+    )
+    of_pair = waiting.order_by().values("order_id", "drone_id").annotate(first=Min("able_at"))
+    return of_pair.values_list("order_id", "drone_id", "first")
+
+
+_FORECASTS = Statement(_first_forecasts, order_ids=list, since=datetime)

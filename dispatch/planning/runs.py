@@ -3,35 +3,35 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from types import MappingProxyType
 from uuid import UUID
 
 import structlog
-from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db import transaction
 from django.utils import timezone
 
-from dispatch.models import DispatchDecision, DispatchRun, Mission, MissionPart
-from dispatch.planning import area_locks, decisions, eligibility, plans, run_metrics
-from dispatch.planning.limits import hub_launches, landings, pilots, ready
+from dispatch.models import DispatchDecision, DispatchRun, Mission
+from dispatch.planning import area_locks, decisions, plans, run_metrics
+from dispatch.planning.inputs import waiting
+from dispatch.planning.limits import hub_launches, landings, pilots
 from dispatch.planning.limits.landings import Landing
 from dispatch.planning.plans import PlanResult
 from fleet import policy
 from fleet.airspace import rulebook
 from fleet.airspace.rulebook import Rulebook
-from fleet.feasibility.rules import Rules
 from fleet.live import picture
-from fleet.models import Drone, ServiceArea
+from fleet.models import ServiceArea
 from orders import lifecycle
 from orders.lifecycle import Assignment
-from orders.models import EVENT_MARGIN, Order, OrderQuerySet
-from orders.states import FLOWN_FROM, EventType, JobStatus, Status
-from wingxtra.accounts.identity import DISPATCHER, Actor, ActorKind
-from wingxtra.database import bulk
+from orders.models import Order, WaitingOrder
+from wingxtra.accounts.identity import DISPATCHER, Actor
+from wingxtra.database import bulk, statements
+from wingxtra.database.statements import Statement, connection
 from wingxtra.problems import Conflict, NotFound
 
 log = structlog.get_logger(__name__)
+
+NO_ORDERS = "No orders were waiting."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,19 @@ class Outcome:
     def unassigned(self) -> list[DispatchDecision]:
         assigned = DispatchDecision.Outcome.ASSIGNED
         return [decision for decision in self.decisions if decision.outcome != assigned]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a run is to do. The arguments of `run`, and when it was asked for."""
+
+    trigger: DispatchRun.Trigger
+    by: Actor
+    service_area_id: UUID | None = None
+    max_assignments: int | None = None
+    dry_run: bool = False
+    only: Sequence[UUID] | None = None
+    started_s: float = field(default_factory=time.perf_counter)
 
 
 @run_metrics.counted
@@ -64,52 +77,63 @@ def run(
     Raises Conflict when dispatch is paused (unless it is a dry run) and NotFound for an unknown
     area. A run holds the lock of each of its areas, so a second run of an area waits.
     """
-    started = time.perf_counter()
-    now = timezone.now()
+    asked = _Asked(trigger, by, service_area_id, max_assignments, dry_run, only)
     with transaction.atomic():
-        areas = _areas(service_area_id)
-        area_locks.wait_for(area.pk for area in areas)
-        book = rulebook.load(now)
-        open_areas = _not_paused(areas, book, dry_run)
-        # With `only`, these orders start now: no waiting, and no replanning of other orders.
-        if only is not None:
-            book = replace(book, rules=replace(book.rules, look_ahead_s=0.0, spot_pause_s=0.0))
-        orders = waiting_orders(open_areas, only, book.rules, now)
-        unsent = [] if only is not None else _unsent(open_areas)
-        drones = list(
-            Drone.objects.filter(hub__service_area__in=open_areas, active=True).prefetch_related(
-                "kind"
-            )
-        )
-        book.give_hubs(drones)
-        fleet = picture.read()
-        record = DispatchRun(
-            trigger=trigger,
-            actor=str(by),
-            dry_run=dry_run,
-            service_area_id=service_area_id,
-            policy_version=book.rules.version,
-            picture_at=fleet.fetched_at if fleet else None,
-            orders_considered=len(orders),
-            drones_considered=len(drones),
-            started_at=now,
-        )
-        if not orders and not unsent:
-            record.note = "No orders were waiting."
-            record.save(force_insert=True)
-            return Outcome(record)
-        run_metrics.phase_seconds.labels("load").observe(time.perf_counter() - started)
-        result = plans.make_plan(orders, unsent, drones, fleet, book, now, lock=True)
-        with run_metrics.phase_seconds.labels("record").time():
-            try:
-                with transaction.atomic():
-                    outcome = _apply(record, result, by, max_assignments, started)
-                    if outcome.assigned and _paused(outcome.assigned):
-                        raise _DispatchPaused
-            except _DispatchPaused:
-                paused = _paused(result.orders)
-                outcome = _apply(record, result, by, max_assignments, started, paused)
+        # Sorted by id: a fixed order of locks prevents deadlocks.
+        area_ids = [pk for (pk,) in _AREAS.all()] if service_area_id is None else [service_area_id]
+        area_locks.wait_for(area_ids)
+        return _run(asked, area_ids)
+
+
+_AREAS = Statement(lambda: ServiceArea.objects.filter(active=True).order_by("pk").values_list("pk"))
+
+
+def _run(asked: _Asked, area_ids: Sequence[UUID]) -> Outcome:
+    """Plan these areas, whose locks the transaction holds."""
+    now = timezone.now()
+    book = rulebook.load(now)
+    areas = [area for area in book.areas if area.pk in area_ids]
+    if not areas and asked.service_area_id is not None:
+        raise NotFound("active service area")
+    open_areas = {area.pk for area in _not_paused(areas, book, asked.dry_run)}
+    # With `only`, these orders start now: no waiting, and no replanning of other orders.
+    if asked.only is not None:
+        book = replace(book, rules=replace(book.rules, look_ahead_s=0.0, spot_pause_s=0.0))
+    orders = waiting.queued(open_areas, book.rules, now, only=asked.only)
+    unsent = [] if asked.only is not None else waiting.unsent(open_areas)
+    drones = plans.drones_of(open_areas, book)
+    fleet = picture.read()
+    record = DispatchRun(
+        trigger=asked.trigger,
+        actor=str(asked.by),
+        dry_run=asked.dry_run,
+        service_area_id=asked.service_area_id,
+        policy_version=book.rules.version,
+        picture_at=fleet.fetched_at if fleet else None,
+        orders_considered=len(orders),
+        drones_considered=len(drones),
+        started_at=now,
+    )
+    if not orders and not unsent:
+        record.note = NO_ORDERS
+        if asked.trigger != DispatchRun.Trigger.SCHEDULE:
+            statements.insert([record])
+        return Outcome(record)
+    loaded_s = time.perf_counter() - asked.started_s
+    run_metrics.phase_seconds.labels("load").observe(loaded_s)
+    result = plans.make_plan(orders, unsent, drones, fleet, book, now, lock=True)
+    with run_metrics.phase_seconds.labels("record").time():
+        try:
+            with transaction.atomic():
+                outcome = _apply(record, result, asked)
+                if outcome.assigned and _paused(outcome.assigned):
+                    raise _DispatchPaused
+        except _DispatchPaused:
+            outcome = _apply(record, result, asked, _paused(result.orders))
     return outcome
+
+
+_counted_run = run_metrics.counted(_run)
 
 
 class _DispatchPaused(Exception):
@@ -121,18 +145,7 @@ def areas_with_work() -> list[UUID]:
     paused.
     """
     rules = policy.current()
-    if rules.dispatch_paused:
-        return []
-    waiting = _may_be_planned(rules, timezone.now()).values("service_area_id")
-    unsent = MissionPart.objects.filter(
-        mission__in=Mission.objects.never_tried(), order__status=Status.ASSIGNED
-    )
-    areas = ServiceArea.objects.filter(
-        Q(pk__in=waiting) | Q(pk__in=unsent.values("order__service_area_id")),
-        active=True,
-        dispatch_paused=False,
-    )
-    return list(areas.order_by("pk").values_list("pk", flat=True))
+    return [] if rules.dispatch_paused else waiting.areas(rules, timezone.now())
 
 
 def run_by_schedule(service_area_id: UUID) -> Outcome | None:
@@ -140,33 +153,19 @@ def run_by_schedule(service_area_id: UUID) -> Outcome | None:
     is paused, or is locked by another run: waiting for the lock would block a worker, and the next
     tick tries again.
     """
-    if service_area_id not in areas_with_work():
-        return None
+    asked = _Asked(DispatchRun.Trigger.SCHEDULE, DISPATCHER, service_area_id)
     with transaction.atomic():
         if not area_locks.try_to_take(service_area_id):
-            log.info("dispatch_not_run", service_area_id=str(service_area_id), why="Under way.")
-            return None
-        try:
-            return run(
-                trigger=DispatchRun.Trigger.SCHEDULE, by=DISPATCHER, service_area_id=service_area_id
-            )
-        except Conflict as paused:
-            log.info("dispatch_not_run", service_area_id=str(service_area_id), why=paused.detail)
-            return None
-
-
-# --- load ----------------------------------------------------------------------------------------
-
-
-def _areas(service_area_id: UUID | None) -> list[ServiceArea]:
-    """The areas to plan, sorted by id: a fixed order of locks prevents deadlocks."""
-    areas = ServiceArea.objects.filter(active=True).order_by("pk")
-    if service_area_id is None:
-        return list(areas)
-    one = list(areas.filter(pk=service_area_id))
-    if not one:
-        raise NotFound("active service area")
-    return one
+            why = "Under way."
+        else:
+            try:
+                outcome = _counted_run(asked, [service_area_id])
+            except (Conflict, NotFound) as problem:  # paused, or out of service
+                why = problem.detail
+            else:
+                return outcome if outcome.run.note != NO_ORDERS else None
+        log.info("dispatch_not_run", service_area_id=str(service_area_id), why=why)
+        return None
 
 
 def _not_paused(
@@ -185,47 +184,13 @@ def _not_paused(
     return unpaused
 
 
-def waiting_orders(
-    areas: Sequence[ServiceArea], only: Sequence[UUID] | None, rules: Rules, now: datetime
-) -> list[Order]:
-    orders = _may_be_planned(rules, now).filter(service_area__in=areas)
-    if only is not None:
-        orders = orders.filter(pk__in=only)
-    return list(orders.select_related("holder_hub").order_by("pk"))
-
-
-def _may_be_planned(rules: Rules, now: datetime) -> OrderQuerySet:
-    near = Order.objects.dispatchable().ready_for(rules, now, ready.TO_PICKUP_AT_MOST)
-    return eligibility.may_be_planned(near)
-
-
-def _unsent(areas: Sequence[ServiceArea]) -> list[Order]:
-    """Orders that dispatch assigned and whose mission was never sent: they may get a better drone.
-    Manual assignments are left alone.
-    """
-    parts = MissionPart.objects.filter(
-        mission__in=Mission.objects.never_tried(),
-        order__status=Status.ASSIGNED,
-        order__service_area__in=areas,
-        order__holder__in=FLOWN_FROM,
-        job__status=JobStatus.ACTIVE,
-        job__events__type__in=(EventType.ASSIGNED, EventType.REASSIGNED),
-        job__events__actor_kind=ActorKind.DISPATCHER,
-        job__events__created_at__gte=F("job__created_at") - EVENT_MARGIN,
-    )
-    orders = Order.objects.filter(pk__in=parts.values("order_id"))
-    return list(orders.select_related("current_job", "holder_hub").order_by("pk"))
-
-
 # --- assign --------------------------------------------------------------------------------------
 
 
 def _apply(
     record: DispatchRun,
     result: PlanResult,
-    by: Actor,
-    max_assignments: int | None,
-    started: float,
+    asked: _Asked,
     paused: Mapping[int, str] = MappingProxyType({}),
 ) -> Outcome:
     """Assign the plan (unless it is a dry run) and write the decision about each order.
@@ -241,12 +206,12 @@ def _apply(
     able = [(i, p) for i, p in launchable.items() if i not in blocked]
     supervised, alone = pilots.choose(result.crew, {i: result.orders[i] for i, _ in able})
     blocked |= alone
-    chosen = dict([(i, p) for i, p in able if i not in alone][:max_assignments])
+    chosen = dict([(i, p) for i, p in able if i not in alone][: asked.max_assignments])
     blocked |= {i: why for i, why in paused.items() if i in chosen}
     assigned: list[Order] = []
     if not record.dry_run:
         wanted = {i: p for i, p in chosen.items() if i not in blocked}
-        assigned = _assign(result, wanted, landing, by)
+        assigned = _assign(result, wanted, landing, asked.by)
         pilots.write(assigned, supervised)
         landings.write(assigned, {result.drone_of(p).pk: place for p, place in landing.items()})
     record.value, record.bound = result.plan.value, result.plan.bound
@@ -257,8 +222,8 @@ def _apply(
     outcome = Outcome(record, assigned, decisions.all_decisions(record, result, allocation))
     # A scheduled run that had nothing to decide writes no row.
     if outcome.decisions or record.trigger != DispatchRun.Trigger.SCHEDULE:
-        record.duration_ms = round((time.perf_counter() - started) * 1000)
-        record.save(force_insert=True)
+        record.duration_ms = round((time.perf_counter() - asked.started_s) * 1000)
+        statements.insert([record])
         bulk.copy(outcome.decisions)
     return outcome
 
@@ -310,22 +275,19 @@ def _blocked_by_hub(result: PlanResult, starting: Mapping[int, int]) -> dict[int
     }
 
 
-def _paused(orders: Sequence[Order]) -> dict[int, str]:
+def _paused(orders: Sequence[Order | WaitingOrder]) -> dict[int, str]:
     """{order index: why} for orders in whose area dispatch is paused now.
 
     Called right before the commit. FOR SHARE makes a pause from here on wait for that commit, so
     after a pause is saved nothing is assigned.
     """
-    areas = sorted({order.service_area_id for order in orders})
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT dispatch_paused FROM fleet_policy FOR SHARE")
-        (everywhere,) = cursor.fetchone()
-        cursor.execute(
-            "SELECT id FROM fleet_servicearea WHERE id = ANY(%s) AND NOT dispatch_paused "
-            "ORDER BY id FOR SHARE",
-            [areas],
-        )
-        running = set() if everywhere else {area for (area,) in cursor.fetchall()}
+    rows = connection.rows_of(
+        "SELECT area.id FROM fleet_policy AS everywhere CROSS JOIN fleet_servicearea AS area "
+        "WHERE area.id = ANY(%s) AND NOT area.dispatch_paused AND NOT everywhere.dispatch_paused "
+        "ORDER BY area.id FOR SHARE",
+        [sorted({order.service_area_id for order in orders})],
+    )
+    running = {area_id for (area_id,) in rows}
     return {
         i: "Dispatch was paused while this run was planning."
         for i, order in enumerate(orders)

@@ -10,7 +10,8 @@ from django.utils import timezone
 from dispatch.missions import publishing
 from dispatch.missions.reposition import judging
 from dispatch.models import DispatchRun
-from dispatch.planning import candidates, engagements, manual_assignment, runs
+from dispatch.planning import candidates, manual_assignment, runs
+from dispatch.planning.inputs import engagements
 from dispatch.tests.support import able_drone, assigned, stored
 from fleet.airworthiness import counters, records
 from fleet.models import Checklist, Drone, MaintenanceRule, ServiceArea

@@ -76,14 +76,12 @@ def judged(
     book = Rulebook(
         rules=replace(RULES, **rules),
         areas=[],
-        area_shapes=NOWHERE,
         zones=[],
         zone_shapes=zones,
         winds=winds or everywhere(wind_mps),
-        best_drones=DroneTable.from_rows([]),
-        best_in=[],
         hubs=[],
         hub_table=HubTable.from_rows([]),
+        kinds=[],
     )
     drones = DroneTable.from_rows([drone(None, None) for _ in missions])
     return judge_missions(drones, missions, book, NOON)

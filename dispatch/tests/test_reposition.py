@@ -20,7 +20,8 @@ from dispatch.console import landings, ways_home
 from dispatch.missions import publishing_pause
 from dispatch.missions.reposition import following, judging, publishing, reports, verbs
 from dispatch.models import DispatchRun, Mission, PublishingPause
-from dispatch.planning import engagements, runs
+from dispatch.planning import runs
+from dispatch.planning.inputs import engagements
 from dispatch.tests.support import seen
 from dispatch.tests.test_missions import in_threads
 from dispatch.tests.test_progress import picture

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.planning import runs
+from dispatch.planning.inputs import waiting
 from dispatch.tests.support import able_drone
 from fleet import policy, registry
 from fleet.airspace import rulebook
@@ -26,9 +27,9 @@ from fleet.tests.factories import (
     square,
 )
 from orders import lifecycle, placement
-from orders.models import DeliveryJob, Order
-from orders.states import CancelReason, JobStatus, Status
-from orders.tests.factories import OrderFactory, order_in
+from orders.models import DeliveryJob, Order, WaitingOrder
+from orders.states import CancelReason, Holder, JobStatus, Status
+from orders.tests.factories import OrderFactory, StoreFactory, order_in
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
 from wingxtra.problems import Conflict, NotFound
 
@@ -289,8 +290,30 @@ def test_the_schedule_plans_each_area_that_has_work():
 def test_statements_do_not_grow_with_orders(count, django_assert_max_num_queries):
     fleet_of(count)
     OrderFactory.create_batch(count)
-    with django_assert_max_num_queries(39):
+    with django_assert_max_num_queries(24):
         assert run().run.assigned == count
+
+
+def test_a_plan_reads_the_same_of_an_order_as_its_model() -> None:
+    def read(order: Order) -> WaitingOrder:
+        return WaitingOrder.of(Order.objects.get(pk=order.pk))
+
+    fleet_of(1)
+    hub = HubFactory(lat=5.61, lng=-0.18)
+    first = OrderFactory(
+        payload_size_cm=[30, 20, 10], holder=Holder.HUB, holder_hub=hub, priority=Priority.MEDICAL
+    )
+    second = OrderFactory(store=StoreFactory())
+    area_ids = [first.service_area_id]
+    queued = waiting.queued(area_ids, policy.current(), timezone.now())
+    assert queued == sorted([read(first), read(second)])
+    assert waiting.unsent(area_ids) == []
+
+    run(max_assignments=1)
+
+    (unsent,) = waiting.unsent(area_ids)
+    assert unsent == read(first)
+    assert (unsent.flown_from, unsent.assigned_drone_id) == ((5.61, -0.18), Drone.objects.get().pk)
 
 
 # --- parcels that are not ready ------------------------------------------------------------------

@@ -69,7 +69,7 @@ def test_a_waiting_order_is_assigned_once_its_drone_is_charged():
 
 def test_an_order_does_not_wait_again_for_an_overdue_drone():
     _, far = near_and_far()
-    order = OrderFactory()
+    order = OrderFactory(created_at=timezone.now() - timedelta(minutes=3))
     run()
     DispatchDecision.objects.update(able_at=timezone.now() - timedelta(minutes=2))
     decision = decided(run(), order)

@@ -38,7 +38,7 @@ def of(now: datetime, drone_ids: Collection[str] | None = None) -> dict[str, Fit
 
     drone_ids: only these. One statement. Attestations count for the day of the hub's area at `now`.
     """
-    rows = _EVERY.all() if drone_ids is None else _SOME.all(drone_ids=list(drone_ids))
+    rows = _EVERY.all() if drone_ids is None else SOME.all(drone_ids=list(drone_ids))
     return judged(rows, now)
 
 
@@ -129,10 +129,14 @@ def _checklist(drones: QuerySet[Drone], checklist: str) -> Any:
     )
 
 
-# Compiled once: each mission that is published asks.
+# Compiled once: each run and each mission that is published asks.
 _EVERY = Statement(lambda: _all_rows(Drone.objects.all()))
-_SOME = Statement(
+SOME = Statement(
     lambda drone_ids: _all_rows(Drone.objects.filter(pk__among=drone_ids)), drone_ids=list
+)
+IN_AREAS = Statement(
+    lambda area_ids: _all_rows(Drone.objects.filter(hub__service_area__id__among=area_ids)),
+    area_ids=list,
 )
 
 

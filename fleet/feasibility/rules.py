@@ -1,6 +1,6 @@
 """The rules of dispatch and their choices as plain values, without a database."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db.models import TextChoices
 
@@ -79,5 +79,5 @@ class Rules:
     proof_waits_photo: bool
     proof_missing_after_s: float
     dispatch_paused: bool
-    promise_s: dict[str, float]
-    priority_weight: dict[str, float]
+    promise_s: dict[str, float] = field(hash=False)
+    priority_weight: dict[str, float] = field(hash=False)

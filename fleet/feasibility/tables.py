@@ -30,12 +30,19 @@ def payload_bits(types: Iterable[str]) -> int:
     return sum(1 << i for i, name in enumerate(PAYLOAD_TYPES) if name in wanted)
 
 
+@cache
+def payload_bit(name: str) -> int:
+    """The bit of one type. Raises ValueError for an unknown one."""
+    return payload_bits([name])
+
+
 def payload_name(bit: int) -> str:
     """The payload type of this bit."""
     return PAYLOAD_TYPES[int(bit).bit_length() - 1]
 
 
 SIDES = ("longest_cm", "middle_cm", "shortest_cm")
+_NO_SIZE = dict.fromkeys(SIDES, 0.0)
 
 
 # The columns of DroneTable that say in words why a drone is not fit to fly.
@@ -47,7 +54,9 @@ def sides(size_cm: Sequence[float] | None) -> dict[str, float]:
 
     None: the size was not given, and every drone is large enough.
     """
-    return dict(zip(SIDES, sorted(size_cm or (0.0, 0.0, 0.0), reverse=True), strict=True))
+    if not size_cm:
+        return _NO_SIZE
+    return dict(zip(SIDES, sorted(size_cm, reverse=True), strict=True))
 
 
 def largest_sides(size_cm: Sequence[float] | None) -> dict[str, float]:

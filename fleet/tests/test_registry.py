@@ -139,16 +139,22 @@ def test_a_stale_picture_excludes_every_drone(age_s, reason):
 # --- the rulebook --------------------------------------------------------------------------------
 
 
-def test_loading_the_rulebook_takes_five_statements(django_assert_num_queries):
+def test_loading_the_rulebook_takes_one_statement_and_another_for_new_orders(
+    django_assert_num_queries,
+):
     hubs = [HubFactory(service_area=ServiceAreaFactory()) for _ in range(3)]
     kinds = [DroneKindFactory(max_payload_kg=kg) for kg in (1, 2)]
     for n in range(12):
         DroneFactory(hub=hubs[n % 3], kind=kinds[n % 2])
     GeoZoneFactory.create_batch(3)
 
-    with django_assert_num_queries(5):
-        book = rulebook.load(timezone.now())
+    now = timezone.now()
+    with django_assert_num_queries(1):
+        plain = rulebook.load(now)
+    with django_assert_num_queries(2):
+        book = rulebook.load_for_orders(now)
 
+    assert (plain.areas, plain.hubs, plain.kinds) == (book.areas, hubs, kinds)
     assert (len(book.areas), len(book.zones), len(book.best_drones)) == (3, 3, 6)
     assert (len(book.area_shapes), len(book.zone_shapes)) == (3, 3)
     assert book.rules == policy.current()
@@ -173,7 +179,7 @@ def test_the_best_drones_are_in_service_charged_and_at_home():
     for drone in DroneFactory.create_batch(2, hub=hub):
         registry.ground(drone.drone_id, by=SYSTEM, reason="Rotor 3.")
 
-    best = rulebook.load(timezone.now()).best_drones
+    best = rulebook.load_for_orders(timezone.now()).best_drones
 
     assert len(best) == 1
     assert (best.lat[0], best.lng[0], best.battery_pct[0]) == (5.6, -0.2, 100)
@@ -181,7 +187,7 @@ def test_the_best_drones_are_in_service_charged_and_at_home():
 
 
 def test_without_drones_the_rulebook_still_loads():
-    assert len(rulebook.load(timezone.now()).best_drones) == 0
+    assert len(rulebook.load_for_orders(timezone.now()).best_drones) == 0
 
 
 # --- grounding -----------------------------------------------------------------------------------

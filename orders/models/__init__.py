@@ -6,6 +6,7 @@ from orders.models.note import Note
 from orders.models.order import Order
 from orders.models.queries import OrderQuerySet
 from orders.models.store import Store
+from orders.models.waiting import WaitingOrder
 from orders.recurring.models import Occurrence, RecurringOrder
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "OrderQuerySet",
     "RecurringOrder",
     "Store",
+    "WaitingOrder",
 ]

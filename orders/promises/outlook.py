@@ -53,7 +53,7 @@ class Group(Struct, frozen=True, array_like=True):
 
 class Outlook(Struct, frozen=True):
     """pools: first the one of all drones, then one for each kind. groups: by the drone that stands
-    for them in `Rulebook.best_drones`. ranges: see `calibration`.
+    for them in `RulebookForOrders.best_drones`. ranges: see `calibration`.
     """
 
     made_at: datetime

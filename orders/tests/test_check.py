@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.airspace.rulebook import Rulebook
+from fleet.airspace.rulebook import RulebookForOrders
 from fleet.feasibility.geometry import Zones
 from fleet.feasibility.landing import HubTable
 from fleet.feasibility.tables import DroneTable, payload_bits
@@ -75,9 +75,9 @@ def best_of(drawn: list[tuple[dict[str, Any], tuple[float, float], int]]) -> lis
     ]
 
 
-def book_of(best: list[dict[str, Any]], boxes: Any, rules: Any) -> Rulebook:
+def book_of(best: list[dict[str, Any]], boxes: Any, rules: Any) -> RulebookForOrders:
     table = DroneTable.from_rows(best)
-    return Rulebook(
+    return RulebookForOrders(
         rules=replace(rules, dropoff_max_accuracy_m=1e9),
         areas=AREAS,
         area_shapes=AREA_SHAPES,
@@ -88,6 +88,7 @@ def book_of(best: list[dict[str, Any]], boxes: Any, rules: Any) -> Rulebook:
         best_in=[table.take(table.area == index) for index in range(len(AREAS))],
         hubs=[],
         hub_table=HubTable.from_rows([]),
+        kinds=[],
     )
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from fleet.models import ServiceArea
-from orders.models import Order, Store
+from orders.models import Order, Store, WaitingOrder
 from orders.states import Holder
 from orders.timing.window import Soonest
 from wingxtra.opening_hours import OpeningHours, first_common_opening
@@ -36,7 +36,7 @@ def places(order: Order, area: ServiceArea | None) -> list[Place]:
 
 
 def places_of(
-    orders: Iterable[Order], areas: Iterable[ServiceArea], *, as_placed: bool = False
+    orders: Iterable[Order | WaitingOrder], areas: Iterable[ServiceArea], *, as_placed: bool = False
 ) -> list[list[Place]]:
     """The places of each order. Orders share the object of a place that they share. One statement,
     or none if no parcel is at a store. as_placed: as if each parcel were still with its sender.

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from django.db.models import QuerySet
 
-from wingxtra.database.joined import Joined
+from wingxtra.database.joined import PlannedJoined
 from wingxtra.database.statements import PlannedStatement
 
 T = TypeVar("T")
@@ -65,5 +65,5 @@ def _statement(of: Rows[Any]) -> PlannedStatement[Any]:
 
 
 @lru_cache(maxsize=20)
-def _joined(ahead: tuple[Rows[Any], ...]) -> Joined:
-    return Joined([_statement(of) for of in ahead])
+def _joined(ahead: tuple[Rows[Any], ...]) -> PlannedJoined:
+    return PlannedJoined([_statement(of) for of in ahead])

@@ -1,4 +1,4 @@
-"""Several statements as one, for pages that show rows of many kinds."""
+"""Several statements as one, for what needs rows of many kinds."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -7,13 +7,13 @@ from typing import Any
 from wingxtra.database.statements import Compiled, PlannedStatement, Statement
 
 
-class Joined(PlannedStatement[tuple[int, Any]]):
-    """Reads the rows of statements that have the same parameters. A row of it: which statement it
-    is of, and that statement's row.
+class Joined(Statement[tuple[int, Any]]):
+    """Reads the rows of statements; those that have the same parameter name it alike. A row of it:
+    which statement it is of, and that statement's row.
 
     Each is a part of a UNION ALL. The parts have different columns, so PostgreSQL packs each row
     into one value, a record. Its binary form has the types of its columns: psycopg reads them as it
-    reads columns. It is planned for its values: a plan for any values would take many times longer.
+    reads columns, but in Python. So it is for few rows.
     """
 
     def __init__(self, statements: Sequence[Statement[Any]]) -> None:
@@ -43,6 +43,12 @@ class Joined(PlannedStatement[tuple[int, Any]]):
             return number, parts[number].to_object(record)
 
         return Compiled(sql, places, to_object)
+
+
+class PlannedJoined(Joined, PlannedStatement[tuple[int, Any]]):
+    """A Joined that PostgreSQL plans anew for each call's values. With many statements, the plan
+    for any values takes many times longer.
+    """
 
 
 def _not_compiled() -> Any:

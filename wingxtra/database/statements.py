@@ -19,6 +19,7 @@ from django.db import DEFAULT_DB_ALIAS, NotSupportedError
 from django.db import connection as django_connection
 from django.db.models import (
     CharField,
+    IntegerField,
     JSONField,
     Lookup,
     Model,
@@ -53,6 +54,7 @@ _STAND_INS: dict[type, Callable[[], Any]] = {
 
 
 @CharField.register_lookup
+@IntegerField.register_lookup
 @UUIDField.register_lookup
 class Among(Lookup):
     """`id__among=ids`: like `id__in`, with one parameter for any number of values, so that a
@@ -237,8 +239,8 @@ def _sql_and_places(compiler: Any, stand_ins: dict[str, Any]) -> tuple[str, list
 
 def _place(value: Any, parameters: dict[Any, _Parameter], stand_ins: dict[str, Any]) -> Any:
     """The parameter that the value stands for, or the value, which is constant."""
-    if isinstance(value, list):  # a path in JSON
-        return value
+    if isinstance(value, list):  # the values of `among`, or a path in JSON
+        return parameters.get(tuple(value), value)
     if value in parameters or not isinstance(value, datetime):
         return parameters.get(value, value)
     for name, stand_in in stand_ins.items():
@@ -282,6 +284,8 @@ def maker(compiler: Any, *, as_tuples: bool) -> Callable[[Sequence[Any]], Any]:
         for place, converter in compiler.get_converters(columns).items()
         if not isinstance(columns[place].output_field, JSONField)
     }
+    if as_tuples and not converters:
+        return tuple
     if as_tuples:
         return lambda row: tuple(*compiler.apply_converters([row], converters))
     annotations = compiler.annotation_col_map.items()

@@ -69,7 +69,7 @@ def test_the_cost_of_an_order_from_placement_to_delivery(settings: Any) -> None:
     done = 0
     with Simulator([SimDrone.from_dict(d) for d in city.simulated(DRONES)], speed=0) as bridge:
         settings.GCS_BRIDGE_URL = bridge.url
-        for number in range(ROUNDS):
+        for number in range(1 + ROUNDS):
             at = datetime.now(UTC) + timedelta(seconds=number)
             show(*[_at_home(drone) for drone in drones], fetched_at=at)
             with _part(parts, "placing"):
@@ -89,6 +89,9 @@ def test_the_cost_of_an_order_from_placement_to_delivery(settings: Any) -> None:
                 for order in placed:
                     shop.get(f"/api/v1/orders/{order['id']}")
             bridge.advance(900)
+            if number == 0:  # it compiles the statements and fills the caches
+                parts.clear()
+                done = 0
     assert done >= 50, done
     of_one = []
     for name, costs in parts.items():

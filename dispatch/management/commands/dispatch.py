@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import prefetch_related_objects
 
 from dispatch.models import DispatchDecision, DispatchRun
 from dispatch.planning import runs
@@ -62,6 +63,7 @@ def _headline(outcome: runs.Outcome) -> str:
 def _table(decisions: list[DispatchDecision]) -> str:
     head = f"{'order':13}  {'priority':8}  {'drone':16}  {'to the door':>11}  {'energy':>6}  why"
     rows = [head, "-" * len(head)]
+    prefetch_related_objects(decisions, "order")
     for decision in decisions:
         figures = decision.figures
         door = f"{figures['delivery_s'] / 60:.1f} min" if figures else "-"

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
-from dispatch.planning import engagements
+from dispatch.planning.inputs import engagements
 from dispatch.planning.limits import hub_launches
 from fleet import registry
 from fleet.airspace import rulebook

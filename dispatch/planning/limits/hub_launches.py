@@ -1,15 +1,17 @@
 """Hubs with a launch limit: how many more drones each may launch now."""
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, QuerySet
 
 from dispatch.models import Mission
 from fleet.feasibility.geometry import Floats, Ints
 from fleet.models import Drone, Hub
 from orders.states import JobStatus, Status
+from wingxtra.database.statements import Statement
 
 # A drone with such an order has not taken off yet.
 BEFORE_TAKE_OFF = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
@@ -17,6 +19,16 @@ BEFORE_TAKE_OFF = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
 
 def free_launches() -> dict[int, int]:
     """How many more drones may wait for take-off, by hub with a limit. One statement."""
+    return free(LIMITED.all())
+
+
+def free(rows: Iterable[tuple[int, int, int]]) -> dict[int, int]:
+    """The same from the rows of LIMITED."""
+    return {hub_id: max(0, at_once - waiting) for hub_id, at_once, waiting in rows}
+
+
+def _limited() -> QuerySet[Any, Any]:
+    """Each hub with a limit: its id, the limit, and how many drones wait for take-off."""
     with_an_order = Q(jobs__status=JobStatus.ACTIVE, jobs__order__status__in=BEFORE_TAKE_OFF)
     # A drone on its way to its base stands at no hub, as telemetry shows.
     errands = Mission.objects.errands().exclude(said="LAUNCHED").values("drone")
@@ -25,7 +37,10 @@ def free_launches() -> dict[int, int]:
     counted = limited.annotate(
         waiting=Count("drones", filter=Q(drones__in=waiting.order_by().values("pk")), distinct=True)
     )
-    return {hub.pk: max(0, (hub.launches_at_once or 0) - hub.waiting) for hub in counted}
+    return counted.order_by().values_list("pk", "launches_at_once", "waiting")
+
+
+LIMITED = Statement(_limited)
 
 
 def may_start_s(

@@ -18,7 +18,7 @@ from fleet import work
 from fleet.airworthiness import pilots
 from fleet.feasibility.reasons import Reason
 from fleet.models import ServiceArea, Shift
-from orders.models import DeliveryJob, Order
+from orders.models import Order, WaitingOrder
 from wingxtra.database.statements import Statement
 from wingxtra.problems import Conflict
 
@@ -155,22 +155,26 @@ def _on_duty(areas: Mapping[UUID, ServiceArea], now: datetime) -> list[Shift]:
 
 
 def of_orders(
-    orders: Sequence[Order], areas: Iterable[ServiceArea], now: datetime, *, lock: bool
+    orders: Sequence[WaitingOrder], areas: Iterable[ServiceArea], now: datetime, *, lock: bool
 ) -> Crew:
     """The crew of the areas of these orders. lock: as in `crew`."""
     wanted = {order.service_area_id for order in orders}
     return crew([area for area in areas if area.pk in wanted], now, lock=lock)
 
 
-def lacking(here: Crew, orders: Sequence[Order]) -> dict[int, list[Reason]]:
+def lacking(here: Crew, orders: Sequence[WaitingOrder]) -> dict[int, list[Reason]]:
     """Why orders (by index) without a drone cannot get one now."""
+    if not here.on_duty:
+        return {}
     reasons = {area_id: here.reason(area_id) for area_id in here.on_duty}
     waiting = [(i, order) for i, order in enumerate(orders) if order.current_job_id is None]
     found = [(i, reasons.get(order.service_area_id)) for i, order in waiting]
     return {i: [reason] for i, reason in found if reason}
 
 
-def choose(here: Crew, orders: Mapping[int, Order]) -> tuple[dict[UUID, OnDuty], dict[int, str]]:
+def choose(
+    here: Crew, orders: Mapping[int, WaitingOrder]
+) -> tuple[dict[UUID, OnDuty], dict[int, str]]:
     """The pilot for each of these orders, the most valuable first, by the order's id; and why
     others get none, by index. An order whose mission was not sent yet keeps its pilot.
 
@@ -180,7 +184,7 @@ def choose(here: Crew, orders: Mapping[int, Order]) -> tuple[dict[UUID, OnDuty],
         return {}, {}
     # A mission that was never sent ends with the change; a sent one may go on beside the next.
     unsent = Mission.objects.coming(timezone.now()).filter(tries=0)
-    present = _present(unsent, (order.current_job for order in orders.values()))
+    present = _present(unsent, (order.mission_id for order in orders.values()))
     left: dict[UUID, Iterator[OnDuty]] = {
         area_id: iter(places(pilots_there)) for area_id, pilots_there in here.on_duty.items()
     }
@@ -189,7 +193,8 @@ def choose(here: Crew, orders: Mapping[int, Order]) -> tuple[dict[UUID, OnDuty],
     for i, order in orders.items():
         if order.service_area_id not in here.on_duty:
             continue
-        pilot = _kept(here, order, present) or next(left[order.service_area_id], None)
+        kept = _kept(here, order.service_area_id, order.mission_id, present)
+        pilot = kept or next(left[order.service_area_id], None)
         if pilot:
             chosen[order.pk] = pilot
         else:
@@ -198,22 +203,22 @@ def choose(here: Crew, orders: Mapping[int, Order]) -> tuple[dict[UUID, OnDuty],
 
 
 def _present(
-    missions: MissionQuerySet, jobs: Iterable[DeliveryJob | None]
+    missions: MissionQuerySet, mission_ids: Iterable[UUID | None]
 ) -> dict[UUID, int | None]:
-    """The pilots of those of these missions that belong to the jobs, by the mission's id."""
-    intents = [job.mission_intent_id for job in jobs if job is not None]
-    if not intents:
+    """The pilots of those of these missions that have these ids, by the mission's id."""
+    wanted = [mission_id for mission_id in mission_ids if mission_id is not None]
+    if not wanted:
         return {}
-    of_jobs = missions.filter(pk__in=intents).order_by()
-    return dict(of_jobs.values_list("pk", "pilot_id"))
+    found = missions.filter(pk__in=wanted).order_by()
+    return dict(found.values_list("pk", "pilot_id"))
 
 
-def _kept(here: Crew, order: Order, present: Mapping[UUID, int | None]) -> OnDuty | None:
-    """The pilot that the order has, if that one is still on duty."""
-    job = order.current_job
-    pilot_id = present.get(job.mission_intent_id) if job else None
-    on_duty = here.on_duty[order.service_area_id]
-    return next((pilot for pilot in on_duty if pilot.pilot_id == pilot_id), None)
+def _kept(
+    here: Crew, area_id: UUID, mission_id: UUID | None, present: Mapping[UUID, int | None]
+) -> OnDuty | None:
+    """The pilot of this mission, if that one is still on duty."""
+    pilot_id = present.get(mission_id) if mission_id else None
+    return next((pilot for pilot in here.on_duty[area_id] if pilot.pilot_id == pilot_id), None)
 
 
 def write(orders: Iterable[Order], chosen: Mapping[UUID, OnDuty]) -> None:
@@ -244,8 +249,11 @@ def against(
     if not requiring or (own is not None and _answers(own, order, now)):
         return []
     here = crew(requiring, now)
-    if own is None and _kept(here, order, _present(Mission.objects.all(), [order.current_job])):
-        return []
+    if own is None:
+        mission_id = order.current_job.mission_intent_id if order.current_job else None
+        present = _present(Mission.objects.all(), [mission_id])
+        if _kept(here, order.service_area_id, mission_id, present):
+            return []
     reason = here.reason(order.service_area_id)
     if own is not None and reason is None:
         reason = Reason(NO_PILOT, "No pilot on duty answers for this flight: hand it over.")
@@ -283,7 +291,7 @@ def reserve(order: Order) -> dict[UUID, OnDuty]:
         return {}
     # Its job as it is now: without the lock a run may have given it another drone.
     order = Order.objects.select_related("current_job").get(pk=order.pk)
-    chosen, refused = choose(here, {0: order})
+    chosen, refused = choose(here, {0: WaitingOrder.of(order)})
     if refused:
         raise _conflict(here, order.service_area_id)
     return chosen

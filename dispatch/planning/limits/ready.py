@@ -11,7 +11,7 @@ from fleet.feasibility.geometry import Floats
 from fleet.feasibility.reasons import Reason
 from fleet.feasibility.tables import Bools
 from fleet.models import ServiceArea
-from orders.models import Order
+from orders.models import WaitingOrder
 from orders.states import Holder
 
 READY_LATER = "ready_later"
@@ -21,14 +21,14 @@ PHRASES = {READY_LATER: "at the pickup before the parcel is ready"}
 TO_PICKUP_AT_MOST = timedelta(minutes=30)
 
 
-def in_s(orders: Sequence[Order], now: datetime) -> Floats:
+def in_s(orders: Sequence[WaitingOrder], now: datetime) -> Floats:
     """Seconds until each parcel is ready; 0 if it is, if it is not with its sender any more, or if
     the sender gave no time.
     """
     return np.array([_in_s(order, now) for order in orders], float)
 
 
-def _in_s(order: Order, now: datetime) -> float:
+def _in_s(order: WaitingOrder, now: datetime) -> float:
     awaited = order.holder == Holder.SENDER and order.parcel_ready_at is None
     if not awaited or order.ready_at is None:
         return 0.0
@@ -63,7 +63,7 @@ def arriving(
 
 def waiting(
     too_early: Options,
-    orders: Sequence[Order],
+    orders: Sequence[WaitingOrder],
     drone_ids: Sequence[str],
     areas: Iterable[ServiceArea],
     now: datetime,

@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import subprocess
@@ -77,6 +78,9 @@ def _work(threads: int, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop = _stop_on(signal.SIGTERM)
     broker.load_actors()
+    # As in wsgi.py: a full garbage collection in the middle of a run would walk through all of it.
+    gc.collect()
+    gc.freeze()
     queue = dramatiq.get_broker()
     queue.emit_after("process_boot")
     worker = dramatiq.Worker(

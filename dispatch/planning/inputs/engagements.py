@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import F, QuerySet, Value
 
-from dispatch.models import Mission, MissionPart
+from dispatch.models import Mission
 from fleet.airworthiness import fitness
 from fleet.airworthiness.fitness import Fitness
 from fleet.models import DroneHold
@@ -19,29 +19,24 @@ from wingxtra.database.statements import Statement
 
 def current(now: datetime) -> Engaged:
     """All engaged drones, in two statements."""
-    return _engaged(_EVERY.all(), fitness.of(now))
+    return engaged(_EVERY.all(), fitness.of(now))
 
 
-def without(own: MissionPart, now: datetime) -> Engaged:
-    """The same of one drone as if it had not this mission, its own."""
-    drone_id = own.mission.drone_id
-    rows = _OTHER_WORK.all(drone_id=drone_id, job_id=own.job_id, order_id=own.order_id)
-    return _engaged(rows, fitness.of(now, [drone_id]))
-
-
-def _engaged(rows: Iterable[tuple[str, str]], fit: Mapping[str, Fitness]) -> Engaged:
+def engaged(rows: Iterable[tuple[str, str]], fit: Mapping[str, Fitness]) -> Engaged:
+    """What the rows of one of these statements mean."""
     found: dict[str, set[str | None]] = {"busy": set(), "held": set(), "carrying": set()}
     for kind, drone_id in rows:
         found[kind].add(drone_id)
     return Engaged(**found, fitness=fit)
 
 
-def _rows(jobs: Any, errands: Any, holds: Any, parcels: Any) -> QuerySet[Any, Any]:
+def _rows(errands: Any, holds: Any, parcels: Any, jobs: Any = None) -> QuerySet[Any, Any]:
     """How each drone is engaged, and its id."""
-    return _as("busy", jobs, "drone_id").union(
-        _as("busy", errands, "drone_id"),
+    others = [_as("busy", jobs, "drone_id")] if jobs is not None else []
+    return _as("busy", errands, "drone_id").union(
         _as("held", holds, "drone_id"),
         _as("carrying", parcels, "holder_drone_id"),
+        *others,
         all=True,
     )
 
@@ -59,14 +54,19 @@ def _parcels() -> Any:
 
 
 _EVERY = Statement(
-    lambda: _rows(_jobs(), Mission.objects.errands(), DroneHold.objects.standing(), _parcels())
+    lambda: _rows(Mission.objects.errands(), DroneHold.objects.standing(), _parcels(), _jobs())
 )
-_OTHER_WORK = Statement(
+# For those that read the jobs in another way.
+WITHOUT_A_JOB = Statement(
+    lambda: _rows(Mission.objects.errands(), DroneHold.objects.standing(), _parcels())
+)
+# Of one drone, as if it had not this job of this order.
+OTHER_WORK = Statement(
     lambda drone_id, job_id, order_id: _rows(
-        _jobs().filter(drone=drone_id).exclude(pk=job_id),
         Mission.objects.errands().filter(drone=drone_id),
         DroneHold.objects.standing().filter(drone=drone_id),
         _parcels().filter(holder_drone=drone_id).exclude(pk=order_id),
+        _jobs().filter(drone=drone_id).exclude(pk=job_id),
     ),
     drone_id=str,
     job_id=UUID,
