@@ -94,9 +94,7 @@ actions.register(
         why_not=_why_not_confirm,
         reads=_proof_of,
         explanation="Your statement is the proof. At the drop point it completes the delivery.",
-    )
-)
-actions.register(
+    ),
     actions.Action(
         model=Order,
         name="unlock-code",
@@ -106,9 +104,7 @@ actions.register(
         why_not=_why_not_unlock,
         reads=_code_of,
         explanation="Gives the recipient new tries with the same code.",
-    )
-)
-actions.register(
+    ),
     actions.Action(
         model=Order,
         name="renew-code",
@@ -119,7 +115,7 @@ actions.register(
         reads=_code_of,
         explanation="For a recipient who has lost the code. The old code becomes invalid at once.",
         in_bulk=False,
-    )
+    ),
 )
 
 

@@ -53,8 +53,7 @@ roles.seen_by_all(
 )
 roles.done_by_ops("dispatch.add_dispatchrun", "dispatch.add_whatif")
 watches.watch(Order, watch_of(*order_actions.CHANGES_THE_FLIGHT), "abort", "requeue")
-for action in [*order_actions.ACTIONS, *parcel_actions.ACTIONS]:
-    actions.register(action)
+actions.register(*order_actions.ACTIONS, *parcel_actions.ACTIONS)
 for shown in (attention_doubts, attention, clearances):
     registry.attention_sources += shown.SOURCES
     for ids in shown.ORDERS:
@@ -258,9 +257,7 @@ actions.register(
         permission="dispatch.add_dispatchrun",
         carry_out=lambda area, data, user: _run(area, user, dry_run=False),
         explanation="Plans all queued orders of the area and assigns them.",
-    )
-)
-actions.register(
+    ),
     actions.Action(
         model=ServiceArea,
         name="dry-run",
@@ -268,5 +265,5 @@ actions.register(
         permission="dispatch.add_dispatchrun",
         carry_out=lambda area, data, user: _run(area, user, dry_run=True),
         explanation="Decides and records what a run would do now, and assigns nothing.",
-    )
+    ),
 )

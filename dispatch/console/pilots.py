@@ -104,7 +104,7 @@ def _why_not_end(shift: Shift) -> str | None:
     return None if is_on else "It is not under way."
 
 
-for action in [
+actions.register(
     actions.Action(
         model=Shift,
         name="hand-over",
@@ -142,8 +142,7 @@ for action in [
         icon="swap_horiz",
         in_bulk=False,
     ),
-]:
-    actions.register(action)
+)
 actions.describe(Shift, lambda shift: str(shift.service_area), "pilot", "service_area")
 
 

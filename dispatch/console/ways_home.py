@@ -83,7 +83,7 @@ def _why_not_call_back(drone: Drone) -> str | None:
     return None if is_sent else "It is not on its way to its base."
 
 
-for action in [
+actions.register(
     actions.Action(
         model=Drone,
         name="send_to_base",
@@ -129,8 +129,7 @@ for action in [
         "it can fly there now.",
         icon="home",
     ),
-]:
-    actions.register(action)
+)
 
 
 # --- what needs attention ------------------------------------------------------------------------

@@ -112,10 +112,7 @@ def report(order_id: UUID, event: MissionEvent, *, by: Actor) -> ReportResult:
             row = MissionReport(order_id=order_id, key=event.key[:200], type=event.type)
             if not statements.insert_if_new(row):
                 return ReportResult(locked.order, duplicate=True, note="This was reported before.")
-        done = _apply(locked, event, by)
-        if event.key and done.applied:
-            statements.update(MissionReport, row.pk, applied=done.applied)
-    return done
+        return _apply(locked, event, by)
 
 
 def _apply(locked: Locked, event: MissionEvent, by: Actor) -> ReportResult:

@@ -89,7 +89,6 @@ class MissionReport(models.Model):
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="reports")
     key = models.CharField(max_length=200, help_text="Source and event id of the sender.")
     type = models.CharField(max_length=40)
-    applied = models.JSONField(default=list, help_text="The events that it caused.")
     received_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -122,6 +122,12 @@ class FlightRecord(models.Model):
         indexes = [
             models.Index(fields=["ended_at", "id"], name="record_by_time"),
             models.Index(fields=["drone", "ended_at", "id"], name="record_of_drone"),
+            # What the report of a shift reads of a flight: rows with their tracks are large.
+            models.Index(
+                fields=["ended_at"],
+                include=["job", "drone", "landed_at", "battery_before_pct", "battery_after_pct"],
+                name="record_in_reports",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

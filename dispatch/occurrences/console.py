@@ -26,8 +26,7 @@ from wingxtra.problems import Invalid, Problem
 # Staff who may not see personal data see the list, and nothing that was written.
 roles.seen_by_all("dispatch.view_occurrence")
 roles.done_by_ops("dispatch.add_occurrence")
-for action in ACTIONS:
-    actions.register(action)
+actions.register(*ACTIONS)
 
 STATE_TONE = {
     Occurrence.State.OPEN: Tone.BAD,

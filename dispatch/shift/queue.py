@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.db import connections, router
 
-from dispatch.shift.figures import values_of
 from dispatch.shift.spans import HOUR, Span
 from orders.models import DeliveryEvent
 
@@ -78,8 +77,11 @@ def lengths(span: Span, area_id: UUID | None, now: datetime) -> list[Point]:
     missing in it.
     """
     stride = QUARTER if span.by_hour else HOUR
-    values = values_of(span, area_id, now) | {
+    values = {
+        "start": span.start,
+        "end": span.end,
         "ahead": span.end + LOOK_AHEAD,
+        "area": area_id,
         "stride_s": stride.total_seconds(),
     }
     area = "AND o.service_area_id = %(area)s" if area_id else ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dispatch.shift import charts, figures, queue
+from dispatch.shift import charts, figures, queue, reading
 from dispatch.shift.charts import Plot
 from dispatch.shift.figures import NO_FLIGHTS, NOTHING, By, Figures, Flights, Key
 from dispatch.shift.queue import Point
@@ -52,8 +52,8 @@ class Report:
 def compose(span: Span, area: ServiceArea | None, areas: list[ServiceArea], at: datetime) -> Report:
     """Five statements. `areas`: all areas, for their names."""
     area_id = area.pk if area else None
-    told = figures.of_orders(span, area_id, at)
-    flown = figures.of_flights(span, area_id, at)
+    told = reading.orders(span, area_id, at).figures()
+    flown = reading.flights(span, area_id, at).figures()
     names: dict[By, dict[Any, str]] = {
         By.AREA: {one.pk: one.name for one in areas},
         By.PRIORITY: {one.value: str(one.label) for one in Priority},

@@ -46,7 +46,7 @@ def test_the_steps_of_a_delivery_take_few_statements(bridge: Simulator, settings
         second = due[0].pk
         with sent() as statements:
             assert deliver(second)
-    most = dict.fromkeys(STEPS, 10) | {"publishing": 12, "ARRIVED": 11, "DELIVERED": 18}
+    most = dict.fromkeys(STEPS, 9) | {"publishing": 12, "ARRIVED": 10, "DELIVERED": 17}
     over = {step: heads(found) for step, found in taken.items() if len(found) > most[step]}
     assert not over
     assert not [sql for found in taken.values() for sql in heads(found) if "SAVEPOINT" in sql]

@@ -10,7 +10,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from dispatch.shift import figures, presentation, queue, report
+from dispatch.shift import figures, presentation, queue, reading, report
 from dispatch.shift.figures import NO_FLIGHTS, NOTHING, By, Flights
 from dispatch.shift.spans import Span, day_of
 from dispatch.tests import shift_worlds
@@ -82,7 +82,7 @@ def test_the_figures_are_those_of_the_slow_reading(world: tuple[World, date]) ->
 
 
 def _compare_orders(span: Span, area: ServiceArea | None, now: datetime) -> None:
-    found = figures.of_orders(span, area and area.pk, now)
+    found = reading.orders(span, area and area.pk, now).figures()
     told = shift_worlds.orders_of(NEW_YORK, span.first, span.last)
     told = [order for order in told if area is None or order.service_area_id == area.pk]
     for by, key_of in KEYS.items():
@@ -114,7 +114,7 @@ def assert_same(found: figures.Figures, expected: figures.Figures) -> None:
 
 
 def _compare_flights(span: Span, area: ServiceArea | None, now: datetime) -> None:
-    found = figures.of_flights(span, area and area.pk, now)
+    found = reading.flights(span, area and area.pk, now).figures()
     events = [
         event
         for event in shift_worlds.take_offs(span.start, span.end)

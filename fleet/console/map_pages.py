@@ -12,7 +12,7 @@ from fleet import policy, presentation, traffic
 from fleet.airspace import schedule_text
 from fleet.live import drone_status, picture
 from fleet.live.drone_status import LiveDrone
-from fleet.models import Drone, GeoZone, Hub, ServiceArea
+from fleet.models import Drone, DroneKind, GeoZone, Hub, ServiceArea
 from wingxtra.console import registry
 from wingxtra.console.registry import Feature, Layer, Source, Tone
 from wingxtra.console.times import in_words
@@ -50,10 +50,18 @@ def _one_or_all(rows: QuerySet[Any], prefix: str, only: str) -> QuerySet[Any]:
 
 
 def _drones(now: datetime, only: str) -> registry.QuerySets:
-    return (_one_or_all(Drone.objects.with_home().filter(active=True), "drone-", only),)
+    """Drones, and apart from them what `with_home` would read again for each drone."""
+    found = _one_or_all(Drone.objects.filter(active=True), "drone-", only)
+    return found, DroneKind.objects.all(), Hub.objects.all()
 
 
-def drones(now: datetime, only: str, found: list[Drone]) -> Iterator[Feature]:
+def drones(
+    now: datetime, only: str, found: list[Drone], kinds: list[DroneKind], hubs: list[Hub]
+) -> Iterator[Feature]:
+    kind_of, hub_of = {kind.pk: kind for kind in kinds}, {hub.pk: hub for hub in hubs}
+    for drone in found:
+        drone.kind = kind_of[drone.kind_id]
+        drone.hub, drone.base = hub_of[drone.hub_id], hub_of[drone.base_id]
     for live in drone_status.live_drones(found, now):
         if feature := drone_feature(live, now, with_facts=bool(only)):
             yield feature

@@ -76,7 +76,7 @@ def _set_all_paused(paused: bool, reason: str, user: User) -> str:
     return f"Dispatch {'is paused everywhere' if paused else 'is resumed'}: {reason}"
 
 
-for action in [
+actions.register(
     actions.Action(
         model=Drone,
         name="ground",
@@ -141,8 +141,7 @@ for action in [
         why_not=lambda rules: None if rules.dispatch_paused else "It is not paused.",
         explanation="Areas that are paused on their own stay paused.",
     ),
-]:
-    actions.register(action)
+)
 
 
 def _described(drone: Drone) -> str:

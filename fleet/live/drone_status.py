@@ -45,6 +45,8 @@ _READINESS = {
     Rule.NO_TELEMETRY: Readiness.OFFLINE,
     Rule.TELEMETRY_OLD: Readiness.OFFLINE,
 }
+# Plain integers, because an IntFlag takes ten times as long to test.
+_FIRST_OF = [(int(rule), readiness) for rule, readiness in _READINESS.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,9 @@ def judged(drones: Sequence[Drone], known: Known, now: datetime) -> list[LiveDro
             telemetry=latest.telemetry.get(drone.drone_id) if latest else None,
             readiness=_readiness(bits),
             reasons=quality.with_telemetry_errors(
-                explain(bits, _inputs(table, i, rules, measured)), latest, drone.drone_id
+                explain(bits, _inputs(table, i, rules, measured)) if bits else (),
+                latest,
+                drone.drone_id,
             ),
             active_job_id=jobs.get(drone.drone_id),
             holds=known.held.get(drone.drone_id, []),
@@ -155,7 +159,7 @@ def check_fields() -> tuple[bool, str]:
 
 
 def _readiness(bits: int) -> Readiness:
-    matching = (readiness for rule, readiness in _READINESS.items() if rule & bits)
+    matching = (readiness for rule, readiness in _FIRST_OF if rule & bits)
     return next(matching, Readiness.NOT_READY if bits else Readiness.READY)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet, Window
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -34,14 +34,13 @@ roles.done_by_ops("tracking.change_webhookdelivery", "tracking.change_webhookend
 
 
 def _deliveries_of(order: Order) -> tuple[QuerySet[WebhookDelivery]]:
-    found = order.webhook_deliveries.select_related("endpoint").order_by("created_at", "event_id")
+    """The newest MOST_SHOWN. `of_all`: how many there are."""
+    found = order.webhook_deliveries.select_related("endpoint").order_by("-created_at", "-event_id")
     shown = ("order", "type", "state", "attempts", "endpoint__url")
-    return (found.only(*shown)[:MOST_SHOWN],)
+    return (found.only(*shown).annotate(of_all=Window(Count("pk")))[:MOST_SHOWN],)
 
 
-def section(
-    order: Order, request: HttpRequest, deliveries: list[WebhookDelivery]
-) -> Section | None:
+def section(order: Order, request: HttpRequest, deliveries: list[Any]) -> Section | None:
     rows = [
         {
             "delivery": delivery,
@@ -52,7 +51,13 @@ def section(
     ]
     if not rows:
         return None
-    return Section("Webhooks to the merchant", "console/order/webhooks.html", {"rows": rows})
+    listed = reverse("admin:tracking_webhookdelivery_changelist")
+    context = {
+        "rows": rows,
+        "more": deliveries[0].of_all - len(rows),
+        "all_url": f"{listed}?order__id__exact={order.pk}",
+    }
+    return Section("Webhooks to the merchant", "console/order/webhooks.html", context)
 
 
 def endpoints_switched_off(now: datetime) -> QuerySet[WebhookEndpoint]:
@@ -117,9 +122,7 @@ actions.register(
         carry_out=_switch_on,
         why_not=lambda endpoint: "It is switched on." if endpoint.enabled else None,
         explanation="New events are sent to it. What failed before can be sent again afterwards.",
-    )
-)
-actions.register(
+    ),
     actions.Action(
         model=WebhookEndpoint,
         name="replay-failed",
@@ -129,9 +132,7 @@ actions.register(
         carry_out=_replay_failed,
         why_not=lambda endpoint: None if endpoint.enabled else "It is switched off.",
         explanation="Sends every event again that failed since then, the oldest first.",
-    )
-)
-actions.register(
+    ),
     actions.Action(
         model=WebhookDelivery,
         name="replay",
@@ -139,5 +140,5 @@ actions.register(
         permission="tracking.change_webhookdelivery",
         carry_out=_replay,
         explanation="Sends the same message with the same id: a receiver can drop duplicates.",
-    )
+    ),
 )

@@ -142,8 +142,9 @@ _actions: dict[tuple[str, str], Action] = {}
 _descriptions: dict[str, Description] = {}
 
 
-def register(action: Action) -> None:
-    _actions[action.model._meta.label_lower, action.name] = action
+def register(*some: Action) -> None:
+    for action in some:
+        _actions[action.model._meta.label_lower, action.name] = action
 
 
 def describe(model: type[Model], how: Callable[[Any], str], *related: str) -> None:

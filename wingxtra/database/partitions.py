@@ -157,7 +157,12 @@ def make(history: History, month: datetime) -> None:
     name, end = f"{table}_{month:%Y_%m}", months_after(month, 1)
     bound = f"FOR VALUES FROM ('{month.isoformat()}') TO ('{end.isoformat()}')"
     of_month = f"{_quoted(history.column)} >= %s AND {_quoted(history.column)} < %s"
-    if _rows(f"SELECT FROM {_quoted(default)} WHERE {of_month} LIMIT 1", month, end):
+    with _locked(history, default):
+        # Under the lock: an open transaction may have written the first one.
+        has_rows = _rows(f"SELECT FROM {_quoted(default)} WHERE {of_month} LIMIT 1", month, end)
+        if not has_rows:
+            _add(table, name, bound)
+    if has_rows:
         former = _quoted(f"{table}_former")
         with _locked(history, table, keys_go=True):
             _run(f"ALTER TABLE {_quoted(table)} DETACH PARTITION {_quoted(default)}")
@@ -166,9 +171,6 @@ def make(history: History, month: datetime) -> None:
             _add(table, name, bound)
             _run(f"INSERT INTO {_quoted(table)} SELECT * FROM {former}")  # noqa: S608
             _run(f"DROP TABLE {former}")
-    else:
-        with _locked(history, default):
-            _add(table, name, bound)
     log.info("month_made", table=table, partition=name)
 
 

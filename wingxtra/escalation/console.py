@@ -131,9 +131,7 @@ actions.register(
         icon="notifications_active",
         explanation="The receiver is told that nothing is wrong. Acknowledge it there to see that "
         "answers arrive here.",
-    )
-)
-actions.register(
+    ),
     actions.Action(
         model=Rule,
         name="new-secret",
@@ -146,7 +144,7 @@ actions.register(
         icon="key",
         in_bulk=False,
         explanation="From now on only the new one is valid: put it into the receiver at once.",
-    )
+    ),
 )
 registry.add_attention(
     untold, checks="every receiver of escalation takes its alerts", reads=[newest]

@@ -17,7 +17,7 @@ from orders.models import Order
 from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
 from tracking.models import WebhookDelivery, WebhookEndpoint
-from tracking.webhooks import endpoints
+from tracking.webhooks import console, endpoints
 from wingxtra.accounts.identity import Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.console import watches
@@ -181,6 +181,21 @@ def test_an_orders_page_lists_its_webhooks(browser: Client, endpoint: WebhookEnd
     page = order_page(browser, order)
     assert "order.queued" in page
     assert "https://shop.example/hook" in page
+
+
+def test_the_page_shows_the_newest_webhooks_and_says_how_many_more_there_are(
+    browser: Client, endpoint: WebhookEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "MOST_SHOWN", 2)
+    order = order_in(Status.LAUNCHED, merchant=endpoint.merchant)
+    sent = list(order.webhook_deliveries.order_by("event_id").values_list("type", flat=True))
+    page = order_page(browser, order)
+    assert [type_ in page for type_ in sent] == [False] * (len(sent) - 2) + [True, True]
+    assert f"The newest 2 are shown, {len(sent) - 2} more" in page
+    listed = f"{reverse('admin:tracking_webhookdelivery_changelist')}?order__id__exact={order.pk}"
+    assert f'href="{listed}"' in page
+    OrderFactory(merchant=endpoint.merchant)
+    assert len(browser.get(listed).context["cl"].result_list) == len(sent)
 
 
 def test_a_webhook_that_was_switched_off_is_an_item_and_can_be_switched_on(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from orders.models import DeliveryEvent
@@ -100,7 +100,7 @@ class Change:
         try:
             self.pid = run("SELECT pg_backend_pid()")[0][0]
             self.act()
-        except OperationalError as error:
+        except DatabaseError as error:
             self.errors.append(error)
         finally:
             connection.close()
@@ -193,6 +193,30 @@ def test_in_a_deadlock_all_the_same_the_change_gives_up(
     (error,) = made.wait()
     assert "lock timeout" in str(error)
     change()
+
+
+def made_while_a_row_of_it_is_written() -> list[Exception]:
+    """What fails when the month is made while an open transaction has written its first row."""
+    with transaction.atomic():
+        run(f"SELECT FROM parcel WHERE id = {PARCELS[0]} FOR UPDATE")
+        run(f"{INSERT} ({PARCELS[0]}, 1, %s)", month(LATER))
+        change = Change(makes)
+    return change.wait()
+
+
+@pytest.mark.usefixtures("_months")
+def test_a_row_that_is_just_written_moves_to_the_month_that_is_made() -> None:
+    assert made_while_a_row_of_it_is_written() == []
+    found = run("SELECT tableoid::regclass::text FROM told WHERE told_at = %s", month(LATER))
+    assert found == [(f"told_{month(LATER):%Y_%m}",)]
+
+
+@pytest.mark.usefixtures("_months")
+def test_without_the_lock_the_row_is_looked_for_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the one above."""
+    monkeypatch.setattr(partitions, "_locked", lambda *_, **__: transaction.atomic())
+    (error,) = made_while_a_row_of_it_is_written()
+    assert isinstance(error, IntegrityError)
 
 
 def migrate_but_for_the_exchange() -> str:

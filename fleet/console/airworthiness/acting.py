@@ -182,7 +182,7 @@ def _correct(drone: Drone, data: dict[str, Any], user: User) -> str:
     return f"Counters of {drone}: {changed}. {data['reason']}"
 
 
-for action in [
+actions.register(
     actions.Action(
         model=Drone,
         name="maintain",
@@ -232,5 +232,4 @@ for action in [
         explanation="You have done these checks today, or have seen them done.",
         in_bulk=False,
     ),
-]:
-    actions.register(action)
+)

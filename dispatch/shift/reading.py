@@ -1,0 +1,212 @@
+"""Reads the orders and flights of some days as columns, in one statement each, for `figures`.
+
+PostgreSQL sends each column as one array. It would sort all rows again for each of the seven things
+that percentiles are grouped by.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+import numpy as np
+from django.db import connections, router
+
+from dispatch.shift.figures import By, Column, Flown, Outcome, Told
+from dispatch.shift.spans import Span
+from fleet.feasibility.geometry import Ints
+from fleet.feasibility.rules import Priority
+from orders.models import Order
+from orders.states import CancelReason, ReasonCode
+from wingxtra.database.postgresql.base import DatabaseWrapper
+
+PRIORITIES = list(Priority.values)
+REASONS = ["", *sorted({*ReasonCode.values, *CancelReason.values})]
+ENDED_BADLY = (Outcome.CANCELED, Outcome.FAILED, Outcome.ABORTED)
+REASON_KEYS = [f"{outcome.name}:{code}" for outcome in ENDED_BADLY for code in REASONS]
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """A number from 0 to below `size`, as SQL. Several of one row are sent as one number."""
+
+    sql: str
+    size: int
+
+
+def _as_one(small: dict[str, Small]) -> str:
+    text = "0"
+    for one in small.values():
+        text = f"({text}) * {one.size} + ({one.sql})"
+    return text
+
+
+def _apart(numbers: Ints, small: dict[str, Small]) -> dict[str, Ints]:
+    found = {}
+    for name, one in reversed(small.items()):
+        numbers, found[name] = np.divmod(numbers, one.size)
+    return found
+
+
+# Merchants and areas by their number, which is smaller and faster to group by than their id. The
+# hub is the base of the drone: where a drone stands changes, where it belongs hardly ever.
+# OFFSET 0: planned apart, because PostgreSQL expects few rows of joins by an expression.
+_STATEMENT = """
+    WITH areas AS MATERIALIZED (SELECT id, row_number() OVER () - 1 AS n FROM fleet_servicearea),
+    merchants AS MATERIALIZED (SELECT id, row_number() OVER () - 1 AS n FROM accounts_merchant)
+    SELECT (SELECT array_agg(id ORDER BY n) FROM areas),
+        (SELECT array_agg(id ORDER BY n) FROM merchants),
+        array_agg(areas.n), array_agg(merchants.n), array_agg(COALESCE(d.base_id, 0)),
+        array_agg(small), {arrays}
+    FROM (
+        SELECT {area} AS area_id, {merchant} AS merchant_id, {drone} AS drone_id, {small} AS small,
+            {columns}
+        FROM {tables} WHERE {where} OFFSET 0
+    ) AS one
+    JOIN areas ON areas.id = one.area_id JOIN merchants ON merchants.id = one.merchant_id
+    LEFT JOIN fleet_drone d ON d.drone_id = one.drone_id
+"""
+
+
+def _read(
+    small: dict[str, Small], columns: dict[str, str], values: dict[str, Any], **parts: str
+) -> tuple[dict[By, Column], dict[str, Ints], list[Any]]:
+    """What the rows are grouped by but for the small numbers, these, and the columns."""
+    sql = _STATEMENT.format(
+        small=_as_one(small),
+        columns=", ".join(f"{sql} AS {name}" for name, sql in columns.items()),
+        arrays=", ".join(f"array_agg({name})" for name in columns),
+        **parts,
+    )
+    database = cast(DatabaseWrapper, connections[router.db_for_read(Order)])
+    ((areas, merchants, *arrays),) = database.planned_rows_of(sql, values)
+    area, merchant, hub, numbers = (np.asarray(array or (), dtype=int) for array in arrays[:4])
+    hubs, places = np.unique(hub, return_inverse=True)
+    numbered = _apart(numbers, small)
+    by = {
+        By.ALL: Column(np.zeros_like(area), [None]),
+        By.AREA: Column(area, areas or ()),
+        By.PRIORITY: Column(numbered["priority"], PRIORITIES),
+        By.MERCHANT: Column(merchant, merchants or ()),
+        By.HUB: Column(places, [key or None for key in hubs.tolist()]),
+    }
+    return by, numbered, [np.asarray(array or (), dtype=float) for array in arrays[4:]]
+
+
+def _position(column: str, among: str) -> str:
+    """SQL for the place of its value in this list of texts, from 0."""
+    return f"array_position(%({among})s::text[], {column}::text) - 1"
+
+
+def _values(span: Span, area_id: UUID | None, now: datetime) -> dict[str, Any]:
+    return {
+        "start": span.start,
+        "end": span.end,
+        "area": area_id,
+        "now": now,
+        "slots": span.slots,
+        "priorities": PRIORITIES,
+        "reasons": REASONS,
+    }
+
+
+# --- orders --------------------------------------------------------------------------------------
+
+_STARTS = "GREATEST(o.created_at, o.not_before)"
+# The latest attempt was nearly always made within a day of the span: those are read by their index,
+# any other by its key. Without these times the database would read all jobs that ever were.
+_ORDERS = """orders_order o LEFT JOIN orders_deliveryjob j ON j.id = o.current_job_id
+    AND j.created_at >= %(start)s - interval '1 day'
+    AND j.created_at < %(end)s + interval '1 day'"""
+_DRONE = """COALESCE(
+    j.drone_id, (SELECT x.drone_id FROM orders_deliveryjob x WHERE x.id = o.current_job_id))"""
+_STARTED = f"o.live_mode AND {_STARTS} >= %(start)s AND {_STARTS} < %(end)s"
+_OUTCOME = f"""CASE o.status
+    WHEN 'DELIVERED' THEN
+        CASE WHEN o.delivered_at <= o.deliver_by THEN {Outcome.KEPT:d} ELSE {Outcome.LATE:d} END
+    WHEN 'CANCELED' THEN {Outcome.CANCELED:d}
+    WHEN 'FAILED' THEN {Outcome.FAILED:d}
+    WHEN 'ABORTED' THEN {Outcome.ABORTED:d}
+    ELSE CASE WHEN o.deliver_by < %(now)s THEN {Outcome.OVERDUE:d} ELSE {Outcome.OPEN:d} END
+END"""
+_REASON = f"""COALESCE(
+    CASE WHEN o.status = 'CANCELED' THEN {_position("o.cancel_reason", "reasons")}
+        WHEN o.status IN ('FAILED', 'ABORTED') THEN {_position("o.reason_code", "reasons")}
+    END, 0)"""
+_DOOR_S = f"date_part('epoch', o.delivered_at - {_STARTS})"
+
+
+def orders(span: Span, area_id: UUID | None, now: datetime) -> Told:
+    """The orders that started in the span. Test orders are left out.
+
+    Keys: ids, priorities, “FAILED:WEATHER”, the number of a slot; None for all orders, and for the
+    hub of an order without a drone.
+    """
+    small = {
+        "priority": Small(_position("o.priority", "priorities"), len(PRIORITIES)),
+        "outcome": Small(_OUTCOME, len(Outcome)),
+        "reason": Small(_REASON, len(REASONS)),
+        "slot": Small(f"width_bucket({_STARTS}, %(slots)s::timestamptz[]) - 1", len(span.slots)),
+    }
+    by, found, (door_s,) = _read(
+        small,
+        {"door_s": _DOOR_S},
+        _values(span, area_id, now),
+        tables=_ORDERS,
+        area="o.service_area_id",
+        merchant="o.merchant_id",
+        drone=_DRONE,
+        where=_STARTED + (" AND o.service_area_id = %(area)s" if area_id else ""),
+    )
+    outcome = found["outcome"]
+    which = (outcome - Outcome.CANCELED) * len(REASONS) + found["reason"]
+    by[By.REASON] = Column(
+        np.where(outcome >= Outcome.CANCELED, which + 1, 0), [None, *REASON_KEYS]
+    )
+    by[By.SLOT] = Column(found["slot"], range(len(span.slots)))
+    return Told(by, outcome, door_s)
+
+
+# --- flights -------------------------------------------------------------------------------------
+
+# Records and orders of these days by the index of their times; any other, and the jobs that have no
+# record, by their keys. A record has what the job, the mission and the flight have as well.
+_FLIGHTS = f"""orders_deliveryevent e
+    LEFT JOIN dispatch_flightrecord r ON r.job_id = e.job_id
+        AND r.ended_at >= %(start)s AND r.ended_at < %(end)s + interval '1 day'
+    LEFT JOIN orders_order o ON o.id = e.order_id AND o.live_mode
+        AND {_STARTS} >= %(start)s - interval '1 day' AND {_STARTS} < %(end)s"""
+_FLOWN_BY = """COALESCE(
+    r.drone_id, (SELECT x.drone_id FROM orders_deliveryjob x WHERE x.id = e.job_id))"""
+_OF_ORDER = "(SELECT x.{column} FROM orders_order x WHERE x.id = e.order_id)"
+_AREA, _MERCHANT, _PRIORITY = (
+    f"COALESCE(o.{column}, {_OF_ORDER.format(column=column)})"
+    for column in ("service_area_id", "merchant_id", "priority")
+)
+_TOOK_OFF = f"""e.type = 'LAUNCHED' AND e.created_at >= %(start)s AND e.created_at < %(end)s
+    AND (o.live_mode OR {_OF_ORDER.format(column="live_mode")})"""
+_AIR_S = """date_part('epoch', COALESCE(r.landed_at, r.ended_at, (
+    SELECT COALESCE(m.landed_at, x.ended_at) FROM orders_deliveryjob x
+    LEFT JOIN dispatch_mission m ON m.id = x.mission_intent_id WHERE x.id = e.job_id
+), %(now)s) - e.occurred_at)"""
+_BATTERY_PCT = """CASE WHEN r.job_id IS NOT NULL THEN r.battery_before_pct - r.battery_after_pct
+    ELSE (SELECT (f.state->>'ground_battery_pct')::float8 - (f.state->>'battery_pct')::float8
+        FROM dispatch_flight f WHERE f.job_id = e.job_id
+        AND jsonb_typeof(f.state->'ground_battery_pct') = 'number'
+        AND jsonb_typeof(f.state->'battery_pct') = 'number')
+END"""
+
+
+def flights(span: Span, area_id: UUID | None, now: datetime) -> Flown:
+    """The flights that took off in the span, by the same keys as `orders`."""
+    by, _, (air_s, battery_pct) = _read(
+        {"priority": Small(_position(_PRIORITY, "priorities"), len(PRIORITIES))},
+        {"air_s": _AIR_S, "battery_pct": _BATTERY_PCT},
+        _values(span, area_id, now),
+        tables=_FLIGHTS,
+        area=_AREA,
+        merchant=_MERCHANT,
+        drone=_FLOWN_BY,
+        where=_TOOK_OFF + (f" AND {_AREA} = %(area)s" if area_id else ""),
+    )
+    return Flown(by, np.maximum(0, air_s), np.maximum(0, battery_pct))
