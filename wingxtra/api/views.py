@@ -77,7 +77,10 @@ class ApiView(APIView):
 
     @property
     def default_response_headers(self) -> dict[str, str]:
-        return {"Allow": _allowed(type(self))}
+        kind = type(self)
+        if kind not in _allowed:
+            _allowed[kind] = ", ".join(self.allowed_methods)
+        return {"Allow": _allowed[kind]}
 
     def get_renderers(self) -> list[BaseRenderer]:
         return _one_of_each(tuple(self.renderer_classes))
@@ -238,10 +241,8 @@ class NothingHere(PublicView):
         raise NotFound("address")
 
 
-@cache
-def _allowed(view: Any) -> str:
-    """The methods of a class of views."""
-    return ", ".join(view().allowed_methods)
+# The methods of each class of views.
+_allowed: dict[type[ApiView], str] = {}
 
 
 @cache
