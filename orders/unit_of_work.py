@@ -24,11 +24,12 @@ from orders.models import DeliveryEvent, DeliveryJob, Order, Store
 from orders.states import EventType, Happened
 from wingxtra.accounts.identity import Actor
 from wingxtra.database import bulk, statements
-from wingxtra.database.statements import Statement
+from wingxtra.database.statements import RowChange, Statement
 from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound, Problem
 
 # A reported time that is corrected by more than this is kept in the event as `reported_at`.
 CLOCK_TOLERANCE = timedelta(seconds=2)
+ENDED_COLUMNS = ("status", "ended_because", "ended_at", "eta_at", "updated_at")
 
 STORE_UNKNOWN = FieldProblem("store_id", "store_unknown", "There is no such store.")
 
@@ -177,15 +178,19 @@ _LOCKED = Statement(
 _JOB = Statement(lambda job_id: DeliveryJob.objects.filter(pk=job_id).order_by(), job_id=UUID)
 
 
-def lock(order_id: UUID) -> Locked:
-    """Lock one order until the caller's transaction ends. Raises NotFound."""
+def lock(order_id: UUID, job_of: Callable[[UUID], DeliveryJob | None] | None = None) -> Locked:
+    """Lock one order until the caller's transaction ends. Raises NotFound.
+
+    job_of: reads its job by the id, with more of it than the usual statement.
+    """
     if not transaction.get_connection().in_atomic_block:
         raise TransactionManagementError("A lock outside of a transaction ends at once.")
     order = _LOCKED.first(order_id=order_id)
     if order is None:
         raise NotFound
     job_id = order.current_job_id
-    order.current_job = _JOB.first(job_id=job_id) if job_id else None
+    read = job_of or (lambda pk: _JOB.first(job_id=pk))
+    order.current_job = read(job_id) if job_id else None
     return Locked(order)
 
 
@@ -305,13 +310,18 @@ class Change:
         if not self.events:
             return
         jobs = self._jobs.values()
-        if ended := [job for job in jobs if not job._state.adding and job.ended_at]:
-            for job in ended:
-                job.updated_at = self.now
-            _update(ended, ("status", "ended_because", "ended_at", "eta_at", "updated_at"))
-        if fresh := [job for job in jobs if job._state.adding]:
-            bulk.insert(fresh)
-        self._update_orders()
+        ended = [job for job in jobs if not job._state.adding and job.ended_at]
+        for job in ended:
+            job.updated_at = self.now
+        fresh = [job for job in jobs if job._state.adding]
+        orders, columns = self._changed_orders()
+        if len(orders) == 1 and not fresh:  # the usual change: one statement
+            changes = [*_changes(ended, ENDED_COLUMNS), *_changes(orders, columns)]
+            self._write_events(changes)
+            return
+        _update(ended, ENDED_COLUMNS)
+        bulk.insert(fresh)
+        _update(orders, columns)
         self._write_events()
 
     def write_new(self) -> list[Order]:
@@ -327,13 +337,14 @@ class Change:
         self._write_events()
         return new
 
-    def _write_events(self) -> None:
+    def _write_events(self, changes: Sequence[RowChange] = ()) -> None:
         if not self.events:
             return
-        bulk.insert(self.events)
+        bulk.insert(self.events, changes)
         recorded.send(sender=DeliveryEvent, events=self.events)
 
-    def _update_orders(self) -> None:
+    def _changed_orders(self) -> tuple[list[Order], list[str]]:
+        """The orders that have an event, and the columns in which any of them has changed."""
         touched = list({event.order_id: event.order for event in self.events}.values())
         changed = {"updated_at"}
         for order in touched:
@@ -345,14 +356,20 @@ class Change:
                 for f in Order._meta.concrete_fields
                 if order.__dict__[f.attname] != loaded[f.attname]
             }
-        _update(touched, sorted(changed))
+        return touched, sorted(changed)
+
+
+def _changes(rows: Sequence[Order | DeliveryJob], names: Sequence[str]) -> list[RowChange]:
+    return [
+        RowChange(type(row), row.pk, {name: row.__dict__[name] for name in names}) for row in rows
+    ]
 
 
 def _update(rows: Sequence[Order] | Sequence[DeliveryJob], names: Sequence[str]) -> None:
     """Write these columns of rows of one model."""
-    if len(rows) == 1:
-        row = rows[0]
-        statements.update(type(row), row.pk, **{name: row.__dict__[name] for name in names})
-    else:
+    if len(rows) > 1:
         fields = [type(rows[0])._meta.get_field(name).name for name in names]
         pgbulk.update(type(rows[0]), rows, fields)
+    else:
+        for change in _changes(rows, names):
+            change.run()

@@ -7,7 +7,7 @@ commit and the queue; a sweeper then finds the work in the rows.
 import contextvars
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -101,21 +101,32 @@ def enqueue(actor: dramatiq.Actor[P, Any], *args: P.args, **kwargs: P.kwargs) ->
 
     def send() -> None:  # not a partial: Django logs a failure with the __qualname__
         try:
-            redis_client.attempt(lambda: _hints().enqueue(actor.message(*args, **kwargs)))
+            _hints().enqueue(actor.message(*args, **kwargs))
         except redis_client.Away:
             hints_given_up.labels(actor.actor_name).inc()
 
     transaction.on_commit(send, robust=True)
 
 
-def _hints() -> RedisBroker:
-    """The same queues over a client that waits little. A worker's own client waits longer."""
-    return _broker_over(redis_client.client())
+class _OwnConnection:
+    """All that RedisBroker needs of a client to enqueue. Its scripts go over this thread's own
+    connection, and wait little; a worker's own client waits longer.
+    """
+
+    @staticmethod
+    def register_script(text: bytes) -> Callable[..., Any]:
+        script = redis_client.Script(text.decode())
+
+        def run(keys: Sequence[str] = (), args: Sequence[int | str | bytes] = ()) -> Any:
+            return redis_client.run(script, keys, args)
+
+        return run
 
 
 @cache
-def _broker_over(client: redis.Redis) -> RedisBroker:
-    return RedisBroker(client=client, middleware=[LogContext()])
+def _hints() -> RedisBroker:
+    """The same queues. redis-py's client takes longer to borrow a connection than to use it."""
+    return RedisBroker(client=_OwnConnection(), middleware=[LogContext()])
 
 
 def beside(work: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:

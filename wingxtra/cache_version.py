@@ -58,6 +58,10 @@ class CacheVersion:
             return None
         return None if version == UNCOMMITTED else version
 
+    def read_ahead(self, trip: redis_client.RoundTrip) -> None:
+        """Read it on this round trip, for the next `current` in this web request."""
+        redis_client.read_ahead(self.name, trip)
+
     def _first(self, client: redis.Redis) -> bytes | None:
         client.set(self.name, uuid.uuid4().bytes, nx=True)
         version: Any = client.get(self.name)

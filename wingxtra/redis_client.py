@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
@@ -83,9 +83,10 @@ _paused_until = _refusal_logged_at = 0.0
 
 @dataclass(slots=True)
 class _Request:
-    """How long a web request may still wait for Redis."""
+    """Of a web request: how long it may still wait for Redis, and what was read ahead by key."""
 
     left_s: float = WAIT_S
+    ahead: "dict[str, Answer]" = field(default_factory=dict)
 
 
 _request: ContextVar[_Request | None] = ContextVar("_request", default=None)
@@ -174,10 +175,28 @@ class RoundTrip:
             raise
 
 
+def read_ahead(key: str, trip: RoundTrip) -> None:
+    """Read a key on this round trip. The next `read` of it in this web request needs none."""
+    if (request := _request.get()) is not None:
+        request.ahead[key] = trip.get(key)
+
+
 def read(key: str) -> Any:
     """The value of a key; None if there is none. Raises Away."""
+    request = _request.get()
+    ahead = request.ahead.pop(key, None) if request else None
+    if ahead is not None and ahead.value is not None:
+        return ahead.value
     trip = RoundTrip()
     answer = trip.get(key)
+    trip.send()
+    return answer.value
+
+
+def run(script: Script, keys: Sequence[str], values: Sequence[int | str | bytes]) -> Any:
+    """The answer of a script. Raises Away."""
+    trip = RoundTrip()
+    answer = trip.eval(script, keys, values)
     trip.send()
     return answer.value
 

@@ -20,6 +20,7 @@ handler500 = "wingxtra.api.errors.server_error"
 urlpatterns = [
     # Django tries them in order, so the busiest come first.
     path("", include("tracking.page.position")),
+    path("api/v1/", include("dispatch.api.event_urls")),
     path("api/v1/", include("orders.api.urls")),
     path("api/v1/", include("tracking.urls")),
     path("health", health.health),

@@ -11,7 +11,6 @@ urlpatterns = [
     path(f"{ORDER}/advance", views.Advance.as_view(), name="order-advance"),
     path(f"{ORDER}/submit-mission-intent", views.SubmitMissionIntent.as_view(), name="submit"),
     path(f"{ORDER}/abort", views.Abort.as_view(), name="order-abort"),
-    path(f"{ORDER}/events", views.OrderEvents.as_view(), name="order-events"),
     path(f"{ORDER}/assign", run_views.Assign.as_view(), name="order-assign"),
     path(f"{ORDER}/reassign", run_views.Reassign.as_view(), name="order-reassign"),
     path(f"{ORDER}/candidates", run_views.Candidates.as_view(), name="order-candidates"),

@@ -25,7 +25,7 @@ from orders.states import EventType, JobStatus
 from wingxtra.accounts.identity import ActorKind
 from wingxtra.database import bulk
 from wingxtra.database.joined import Joined
-from wingxtra.database.statements import Statement, Update
+from wingxtra.database.statements import Statement, Update, Updates
 
 State = Mission.State
 Recall = Mission.Recall
@@ -167,9 +167,7 @@ def _withdraw_ended(events: list[DeliveryEvent]) -> None:
 
 def mark_over(job_ids: Iterable[UUID | None], *, by: str, because: str) -> None:
     """Mark the missions of these jobs as over; the first report wins."""
-    ids = list(job_ids)
-    _OVER.run(job_ids=ids, at=timezone.now(), by=by[:180], because=because[:300])
-    _PARTS_OVER.run(job_ids=ids)
+    _OVER.run(job_ids=list(job_ids), at=timezone.now(), by=by[:180], because=because[:300])
 
 
 _ACCEPTED = Update(
@@ -180,26 +178,30 @@ _ACCEPTED = Update(
     mission_ids=list,
     at=datetime,
 )
-_OVER = Update(
-    lambda job_ids, at, by, because: (
-        Mission.objects.filter(parts__job__id__among=job_ids, tries__gt=0, over_at__isnull=True),
-        {
-            "live": False,
-            "over_at": at,
-            "over_by": by,
-            "over_because": because,
-            "stands_since": None,
-        },
+_OVER = Updates(
+    Update(
+        lambda job_ids, at, by, because: (
+            Mission.objects.filter(
+                parts__job__id__among=job_ids, tries__gt=0, over_at__isnull=True
+            ),
+            {
+                "live": False,
+                "over_at": at,
+                "over_by": by,
+                "over_because": because,
+                "stands_since": None,
+            },
+        ),
+        job_ids=list,
+        at=datetime,
+        by=str,
+        because=str,
     ),
-    job_ids=list,
-    at=datetime,
-    by=str,
-    because=str,
-)
-_PARTS_OVER = Update(
-    lambda job_ids: (
-        MissionPart.objects.filter(job__id__among=job_ids, live=True),
-        {"live": False},
+    Update(
+        lambda job_ids: (
+            MissionPart.objects.filter(job__id__among=job_ids, live=True),
+            {"live": False},
+        ),
+        job_ids=list,
     ),
-    job_ids=list,
 )

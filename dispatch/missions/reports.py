@@ -9,9 +9,10 @@ recalled.
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from dispatch.missions import discrepancies, live_missions
@@ -34,8 +35,8 @@ from orders.states import (
     Status,
 )
 from wingxtra.accounts.identity import Actor
-from wingxtra.database import statements
-from wingxtra.database.statements import Statement
+from wingxtra.database import statements, transactions
+from wingxtra.database.statements import RowChange, Statement
 from wingxtra.problems import FieldProblem, Invalid
 from wingxtra.sentences import sentence
 
@@ -55,6 +56,7 @@ class ReportType(StrEnum):
 
 ENDS_WITHOUT_DELIVERY = (ReportType.FAILED, ReportType.ABORTED)
 AT_THE_DROP = (ReportType.ARRIVED, ReportType.DELIVERING, ReportType.DELIVERED)
+MAX_KEY_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,12 @@ class MissionEvent:
     @property
     def key(self) -> str:
         """The idempotency key; empty when the report has neither an id nor a time."""
+        key = ""
         if self.event_id:
-            return f"{self.source}:{self.event_id}"
-        if self.occurred_at:
-            return f"{self.source}:{self.type}:{self.occurred_at.isoformat()}:{self.intent_id}"
-        return ""
+            key = f"{self.source}:{self.event_id}"
+        elif self.occurred_at:
+            key = f"{self.source}:{self.type}:{self.occurred_at.isoformat()}:{self.intent_id}"
+        return key[:MAX_KEY_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,28 @@ class ReportResult:
     note: str = ""
 
 
-# Compiled once: most reports make it.
-_FLIGHT = Statement(
-    lambda job_id: Flight.objects.filter(job=job_id).defer("recent").order_by(), job_id=UUID
+def _reported(order_id: Any, key: str) -> QuerySet[MissionReport]:
+    return MissionReport.objects.filter(order=order_id, key=key).order_by()
+
+
+def _jobs(job_id: UUID, key: str) -> QuerySet[DeliveryJob]:
+    reported = Exists(_reported(OuterRef("order"), key))
+    return DeliveryJob.objects.filter(pk=job_id).annotate(was_reported=reported).order_by()
+
+
+# Compiled once: each report makes one of them. A report from the drop point is compared with
+# telemetry.
+_JOB = Statement(_jobs, job_id=UUID, key=str)
+_JOB_AT_THE_DROP = Statement(
+    lambda job_id, key: (
+        _jobs(job_id, key)
+        .select_related("flight", "drone__kind", "part__mission")
+        .defer("flight__recent")
+    ),
+    job_id=UUID,
+    key=str,
 )
+_REPORTED = Statement(_reported, order_id=UUID, key=str)
 
 
 def report_type(name: str) -> ReportType | None:
@@ -106,22 +127,40 @@ def report(order_id: UUID, event: MissionEvent, *, by: Actor) -> ReportResult:
     An impossible `occurred_at` is clamped (unit_of_work), not refused. Raises Refused when the
     order never had a mission, NotFound, and Invalid for an intent of another order.
     """
-    with transaction.atomic():
-        locked = lifecycle.lock(order_id)
-        if event.key:
-            row = MissionReport(order_id=order_id, key=event.key[:200], type=event.type)
-            if not statements.insert_if_new(row):
-                return ReportResult(locked.order, duplicate=True, note="This was reported before.")
-        return _apply(locked, event, by)
+    of_type = _JOB_AT_THE_DROP if event.type in AT_THE_DROP else _JOB
+    with transactions.taken_part_in():
+        locked = lifecycle.lock(order_id, lambda pk: of_type.first(job_id=pk, key=event.key))
+        order = locked.order
+        if event.key and _was_reported(order, event.key):
+            return ReportResult(order, duplicate=True, note="This was reported before.")
+        job = _job_of(order, event)
+        done = _apply(locked, job, event, by)
+        _keep(event, order_id, job)
+    return done
 
 
-def _apply(locked: Locked, event: MissionEvent, by: Actor) -> ReportResult:
+def _was_reported(order: Order, key: str) -> bool:
+    """Read after the order was locked, so a report that was waited for counts."""
+    job: Any = order.current_job
+    return job.was_reported if job else _REPORTED.first(order_id=order.pk, key=key) is not None
+
+
+def _keep(event: MissionEvent, order_id: UUID, job: DeliveryJob | None) -> None:
+    """The report, and what ground control says of the mission, in one statement."""
+    said = {"said": event.type, "said_at": timezone.now()}
+    changes = [RowChange(Mission, job.mission_intent_id, said)] if job else []
+    if event.key:
+        row = MissionReport(order_id=order_id, key=event.key, type=event.type)
+        statements.insert([row], changes)
+    else:
+        for change in changes:
+            change.run()
+
+
+def _apply(locked: Locked, job: DeliveryJob | None, event: MissionEvent, by: Actor) -> ReportResult:
     order = locked.order
-    job = _job_of(order, event)
-    if job is not None:
-        statements.update(Mission, job.mission_intent_id, said=event.type, said_at=timezone.now())
-        if job.status != JobStatus.ACTIVE:
-            return _apply_to_ended_job(order, job, event, by)
+    if job is not None and job.status != JobStatus.ACTIVE:
+        return _apply_to_ended_job(order, job, event, by)
     try:
         return _apply_to_current_job(locked, job, event, by)
     except lifecycle.Refused as refusal:
@@ -173,7 +212,7 @@ def _contradict_the_hand_over(
 
 def _too_early(order: Order, job: DeliveryJob, event: MissionEvent) -> str:
     """Why telemetry rules out that the drone is at the drop point; empty if it does not."""
-    flight = _FLIGHT.first(job_id=job.pk)
+    flight: Flight | None = getattr(job, "flight", None)
     if flight is None or job.drone_id is None:
         return ""
     state, plan, rules = FlightState.from_dict(flight.state), plan_of(job), policy.current()

@@ -1,13 +1,16 @@
 """Reports and telemetry move orders forward, each step once."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 import time_machine
+from django.db import IntegrityError
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -27,9 +30,11 @@ from fleet.simulator.run import Simulator
 from fleet.simulator.telemetry import latest
 from fleet.tests.factories import ACCRA, DroneFactory, TelemetryFactory
 from orders import lifecycle
+from orders.lifecycle import Locked
 from orders.models import DeliveryEvent, Order
 from orders.states import HoldCode, Holder, JobStatus, Status
 from orders.tests.factories import order_in
+from orders.tests.test_lifecycle_races import at_once, together
 from wingxtra.accounts.identity import GCS, SYSTEM, Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.problems import Invalid, NotFound
@@ -96,9 +101,29 @@ def test_a_report_without_an_id_is_identified_by_its_time() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_same_report_from_many_senders_at_once_is_applied_once() -> None:
-    order = order_in(Status.MISSION_SUBMITTED)
-    in_threads(*[lambda: report(order, Status.DELIVERED, event_id="e1")] * 6)
+    order, done = order_in(Status.MISSION_SUBMITTED), list[ReportResult]()
+    in_threads(*[lambda: done.append(report(order, Status.DELIVERED, event_id="e1"))] * 6)
     assert [step for step in timeline(order) if step in WHOLE_FLIGHT] == WHOLE_FLIGHT
+    assert sorted(one.duplicate for one in done) == [False] + [True] * 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_control_without_the_orders_lock_the_index_refuses_the_second_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order, barrier = order_in(Status.MISSION_SUBMITTED), Barrier(2)
+
+    def lock(order_id: UUID, job_of: Callable[[UUID], Any]) -> Locked:
+        found = stored(order)
+        found.current_job = job_of(found.current_job_id)  # type: ignore[arg-type]
+        together(barrier)
+        return Locked(found)
+
+    monkeypatch.setattr(lifecycle, "lock", lock)
+    raised = at_once(*[lambda: report(order, Status.LAUNCHED, event_id="e1")] * 2)
+    assert [type(error) for error in raised if error] == [IntegrityError]
+    assert MissionReport.objects.count() == 1
+    assert timeline(order).count("LAUNCHED") == 1
 
 
 @pytest.mark.parametrize("kind", [Status.LAUNCHED, Status.ARRIVED])

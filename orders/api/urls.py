@@ -12,7 +12,7 @@ urlpatterns = [
     path(
         "orders/<uuid:order_id>/tracking-link", views.TrackingLink.as_view(), name="tracking-link"
     ),
-    # orders/<id>/events and /reschedule are in dispatch.api.urls, because they need missions.
+    # orders/<id>/events and /reschedule are in dispatch.api, because they need missions.
     path("orders/<uuid:order_id>/label", Label.as_view(), name="order-label"),
     path("orders", views.Orders.as_view(), name="orders"),
     path("quotes", views.Quotes.as_view(), name="quotes"),

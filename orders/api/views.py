@@ -12,6 +12,7 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fleet.airspace import rulebook
 from orders import quotes
 from orders.api import placing
 from orders.api.filters import SEARCHES, JobFilter, OrderFilter
@@ -39,9 +40,18 @@ from wingxtra.api.renderers import json_answer
 from wingxtra.api.schema import NAMES
 from wingxtra.api.views import ApiView
 from wingxtra.problems import FieldProblem, Invalid, NotFound
+from wingxtra.redis_client import RoundTrip
 
 
-class Quotes(ApiView):
+class ChecksATrip(ApiView):
+    """A POST is checked by the rulebook."""
+
+    def add_to_round_trip(self, trip: RoundTrip) -> None:
+        if self.request.method == "POST":
+            rulebook.VERSION.read_ahead(trip)
+
+
+class Quotes(ChecksATrip):
     """Ask whether and when a trip can be flown, without an order. Valid for 15 minutes."""
 
     permission_classes = (IsMerchantOrStaff,)
@@ -77,7 +87,7 @@ MAX_COUNT_OF_A_SEARCH = 1_000
 WITHOUT_FILTERS = {"page", "page_size", "cursor", *SEARCHES}
 
 
-class Orders(ApiView, ListAPIView[Order]):
+class Orders(ChecksATrip, ListAPIView[Order]):
     """Orders, newest first. Names and numbers are masked here; the order itself shows them."""
 
     permission_classes = (IsMerchantOrStaff,)

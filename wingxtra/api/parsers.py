@@ -134,6 +134,8 @@ def _deeper_than(marks: bytes, levels: int) -> bool:
     """For valid JSON. Each turn removes the innermost lists and objects, so one level less."""
     brackets = marks.translate(bytes.maketrans(b"{}", b"[]"), b":,")
     for _ in range(levels):
+        if not brackets:
+            return False
         brackets = brackets.replace(b"[]", b"")
     return brackets != b""
 

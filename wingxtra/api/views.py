@@ -1,14 +1,16 @@
 """Base classes of all API views."""
 
 from collections.abc import Callable, Collection
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import structlog
 from csp.constants import HEADER as CONTENT_SECURITY_POLICY
 from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
-from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -39,6 +41,11 @@ class OneRenderer(DefaultContentNegotiation):
     ) -> tuple[BaseRenderer, str]:
         return renderers[0], renderers[0].media_type
 
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        """Most bodies name their type exactly; others are compared as media types."""
+        exact = (parser for parser in parsers if parser.media_type == request.content_type)
+        return next(exact, None) or super().select_parser(request, parsers)
+
 
 class ApiView(APIView):
     """Authenticates, limits the rate, checks permissions, and handles `Idempotency-Key`.
@@ -65,6 +72,31 @@ class ApiView(APIView):
     post: Callable[..., Any]
     window: throttling.Window | None = None
 
+    # These are the same for each call of a view: they have no state, and REST framework makes them
+    # anew each time.
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        kind = type(self)
+        if kind not in _allowed:
+            _allowed[kind] = ", ".join(self.allowed_methods)
+        return {"Allow": _allowed[kind]}
+
+    def get_renderers(self) -> list[BaseRenderer]:
+        return _one_of_each(tuple(self.renderer_classes))
+
+    def get_parsers(self) -> list[BaseParser]:
+        return _one_of_each(tuple(self.parser_classes))
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        return _one_of_each(tuple(self.authentication_classes))
+
+    def get_permissions(self) -> list[Any]:
+        return _one_of_each(tuple(self.permission_classes))
+
+    def get_content_negotiator(self) -> BaseContentNegotiation:
+        return _one_of_each((self.content_negotiation_class,))[0]
+
     @property
     def caller(self) -> Caller:
         """The caller, in a view that requires authentication."""
@@ -84,8 +116,11 @@ class ApiView(APIView):
         )
         self._authenticate_and_count(request)
         self.check_permissions(request)
-        _refuse_nul(request)
-        self._refuse_unknown_parameters(request)
+        if "\0" in request.path:  # PostgreSQL's text type has no NUL, so no stored value matches
+            raise NotFound("address")
+        if request.META.get("QUERY_STRING"):
+            _refuse_nul_in_query(request)
+            self._refuse_unknown_parameters(request)
         bound_body(request._request, self.max_body_bytes)
         post = getattr(self, "post", None)  # None: a POST here is a 404 or 405
         asked = request.method == "POST" and idempotency.HEADER in request.headers
@@ -206,6 +241,15 @@ class NothingHere(PublicView):
         raise NotFound("address")
 
 
+# The methods of each class of views.
+_allowed: dict[type[ApiView], str] = {}
+
+
+@cache
+def _one_of_each(classes: tuple[type[Any], ...]) -> list[Any]:
+    return [one() for one in classes]
+
+
 def _parameters_of_list(view: Any) -> set[str]:
     """The query parameters of a list view: its filters and its pages."""
     filterset, pages = getattr(view, "filterset_class", None), getattr(view, "paginator", None)
@@ -217,11 +261,9 @@ def _key_of(caller: Any) -> str:
     return f"{caller.actor.kind}:{caller.pk}"
 
 
-def _refuse_nul(request: Request) -> None:
+def _refuse_nul_in_query(request: Request) -> None:
     """PostgreSQL's text type has no NUL, so no stored value could match."""
-    if "\0" in request.path:
-        raise NotFound("address")
-    query = request.META.get("QUERY_STRING", "")
+    query = request.META["QUERY_STRING"]
     if "%00" not in query and "\0" not in query:
         return
     for name, values in request.query_params.lists():

@@ -14,22 +14,26 @@ import msgspec
 from django.db import connection, models
 
 from wingxtra.database import statements
+from wingxtra.database.statements import RowChange
 
 # Up to this many rows use a prepared statement; there is one for each number of rows.
 MAX_PREPARED_ROWS = 8
 
 
-def insert(rows: Sequence[models.Model]) -> None:
+def insert(rows: Sequence[models.Model], changes: Sequence[RowChange] = ()) -> None:
     """Insert rows of one model, in the caller's transaction. Sets primary keys from sequences.
 
-    Raises IntegrityError.
+    changes: as for `statements.insert`; nothing is written without a row. Raises IntegrityError.
     """
     if not rows:
         return
     model = type(rows[0])
     if len(rows) <= MAX_PREPARED_ROWS:
-        statements.insert(rows)
-    elif isinstance(model._meta.pk, models.AutoField):
+        statements.insert(rows, changes)
+        return
+    for change in changes:
+        change.run()
+    if isinstance(model._meta.pk, models.AutoField):
         model._base_manager.bulk_create(rows)  # COPY does not return the keys
     else:
         copy(rows)

@@ -181,18 +181,35 @@ class Update:
 
     def run(self, **values: Any) -> int:
         """Returns how many rows were changed."""
-        sql, places = self._compiled
+        sql, places = self.compiled
         if not sql:
             return 0
         return connection.run(sql, _given(places, values))
 
     @cached_property
-    def _compiled(self) -> tuple[str, list[_Parameter]]:
+    def compiled(self) -> tuple[str, list[_Parameter]]:
         stand_ins = _stand_ins(self._kinds)
         queryset, new = self._change_of(**stand_ins)
         query: Any = queryset.order_by().query.chain(UpdateQuery)
         query.add_update_values(new)
         return _sql_and_places(query.get_compiler(DEFAULT_DB_ALIAS), stand_ins)
+
+
+class Updates:
+    """Updates of rows of different tables in one statement. PostgreSQL makes them in any order, so
+    none may need another.
+    """
+
+    def __init__(self, *updates: Update) -> None:
+        self._updates = updates
+
+    def run(self, **values: Any) -> None:
+        """values: of the parameters of all of them."""
+        compiled = [sql_and_places for one in self._updates if (sql_and_places := one.compiled)[0]]
+        if compiled:
+            *others, last = (sql for sql, _ in compiled)
+            given = [value for _, places in compiled for value in _given(places, values)]
+            connection.run(_with_changes(tuple(others), last), given)
 
 
 def _stand_ins(kinds: dict[str, type]) -> dict[str, Any]:
@@ -310,12 +327,34 @@ def maker(compiler: Any, *, as_tuples: bool) -> Callable[[Sequence[Any]], Any]:
     return to_object
 
 
-def insert(rows: Sequence[Model]) -> None:
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """New values of the columns of one row."""
+
+    model: type[Model]
+    pk: Any
+    values: Mapping[str, Any]
+
+    @property
+    def written_as(self) -> tuple[str, list[Any]]:
+        """The UPDATE and its values."""
+        sql, encoders = _update_sql(self.model, tuple(self.values), ("pk",))
+        return sql, sent(encoders, [*self.values.values(), self.pk])
+
+    def run(self) -> None:
+        """Sends no model signals, as `QuerySet.update`, and raises like it."""
+        connection.run(*self.written_as)
+
+
+def insert(rows: Sequence[Model], changes: Sequence[RowChange] = ()) -> None:
     """Insert a few rows of one model in one statement. Sets the ids that the database assigns.
+
+    changes: of rows of other tables, made by the same statement, which saves a round trip each.
+    PostgreSQL makes them in any order, so none may need another.
 
     Raises IntegrityError like `save`. Sends no model signals.
     """
-    _insert(rows, "")
+    _insert(rows, "", changes)
 
 
 def insert_those_that_are_new(rows: Sequence[M]) -> list[M]:
@@ -340,7 +379,7 @@ def insert_if_new(row: Model) -> bool:
 
 def update(model: type[Model], pk: Any, **values: Any) -> None:
     """Change one row. Sends no model signals, as `QuerySet.update`, and raises like it."""
-    update_where(model, {"pk": pk}, **values)
+    RowChange(model, pk, values).run()
 
 
 def update_where(model: type[Model], columns: Mapping[str, Any], **values: Any) -> int:
@@ -361,10 +400,14 @@ def lock_against_deletion(row: Model) -> bool:
     return bool(connection.rows_of(sql, [row.pk]))
 
 
-def _insert(rows: Sequence[Model], on_conflict: str) -> set[Any]:
+def _insert(rows: Sequence[Model], on_conflict: str, changes: Sequence[RowChange] = ()) -> set[Any]:
     """Returns the ids of the inserted rows."""
     sql, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
     values = [value for row in rows for value in values_of(row)]
+    if changes:
+        written = [change.written_as for change in changes]
+        sql = _with_changes(tuple(update for update, _ in written), sql)
+        values = [value for _, of_change in written for value in of_change] + values
     ids = connection.rows_of(sql, values)
     if pk_is_given:
         for row, (pk,) in zip(rows, ids, strict=not on_conflict):
@@ -386,6 +429,12 @@ def _insert_sql(model: type[Model], rows: int, on_conflict: str) -> tuple[str, b
         f'{on_conflict} RETURNING "{meta.pk.column}"'
     )
     return sql, meta.pk in meta.db_returning_fields
+
+
+@cache
+def _with_changes(updates: tuple[str, ...], last: str) -> str:
+    named = ", ".join(f"change_{number} AS ({update})" for number, update in enumerate(updates))
+    return f"WITH {named} {last}" if named else last
 
 
 @cache

@@ -25,7 +25,7 @@ def encoder_of(field: Any) -> Encoder:
 
 def _encoded(field: Any, value: Any) -> Any:
     if isinstance(value, TextChoices):
-        return value.value
+        return value._value_  # `value` is a property of Enum's, which takes three calls
     return field.get_db_prep_save(value, connection)
 
 

@@ -6,6 +6,7 @@ a worker `message_id`, `actor` and the `request_id` of the request that sent the
 finds all lines of a request, in all processes.
 """
 
+import logging
 import sys
 from typing import Any
 
@@ -16,6 +17,9 @@ from wingxtra.secrecy import scrub_line
 
 def config(*, level: str, json_lines: bool) -> dict[str, Any]:
     """Configure structlog and return Django's LOGGING; lines go to standard error."""
+    # No line says which code wrote it, and finding that out takes a third of writing a line.
+    logging._srcfile = None  # as the logging HOWTO says
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,

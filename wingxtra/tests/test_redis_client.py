@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import redis
 from django.conf import settings
+from django.http import HttpRequest, HttpResponse
 from redis.connection import AbstractConnection
 
-from wingxtra.redis_client import PAUSE_S, Away, RoundTrip, Script, ask
+from wingxtra import redis_client
+from wingxtra.redis_client import PAUSE_S, Away, RoundTrip, Script, WaitsLittle, ask
 
 
 def connection_id(client: redis.Redis) -> Any:
@@ -73,6 +75,29 @@ def test_a_refused_command_leaves_no_answer_for_the_next_round_trip(server: redi
     time.sleep(PAUSE_S)
     assert run(ECHO, 3) == [b"a", b"3"]
     server.delete("list")
+
+
+def test_what_a_web_request_reads_ahead_is_the_answer_of_its_next_read(server: redis.Redis) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        trip = RoundTrip()
+        redis_client.read_ahead("version", trip)
+        trip.send()
+        server.set("version", "2")
+        return HttpResponse([redis_client.read("version") for _ in range(2)])
+
+    server.set("version", "1")
+    assert WaitsLittle(view)(HttpRequest()).content == b"12"  # type: ignore[attr-defined]
+    assert redis_client.read("version") == b"2"
+    assert view(HttpRequest()).content == b"22", "outside of a request nothing is kept"
+
+
+def test_what_could_not_be_read_ahead_is_read_when_it_is_needed(server: redis.Redis) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        redis_client.read_ahead("version", RoundTrip())  # never sent
+        return HttpResponse(redis_client.read("version"))
+
+    server.set("version", "1")
+    assert WaitsLittle(view)(HttpRequest()).content == b"1"  # type: ignore[attr-defined]
 
 
 def test_a_late_answer_is_not_read_as_the_next_one() -> None:

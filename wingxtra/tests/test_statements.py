@@ -14,7 +14,14 @@ from wingxtra.accounts.models import ApiKey, KnownAddress, Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
 from wingxtra.database import statements
 from wingxtra.database.postgresql import base
-from wingxtra.database.statements import PlannedStatement, Statement, connection
+from wingxtra.database.statements import (
+    PlannedStatement,
+    RowChange,
+    Statement,
+    Update,
+    Updates,
+    connection,
+)
 
 
 def keys_of(name: str) -> Statement[ApiKey]:
@@ -250,6 +257,65 @@ def test_a_row_is_changed_by_its_id_in_one_statement() -> None:
     assert list(stored) == [(other.pk, "Other", True), (merchant.pk, "Shop", False)]
     with pytest.raises(IntegrityError), transaction.atomic():
         statements.update(Merchant, merchant.pk, name="Other")
+
+
+@pytest.mark.django_db
+def test_rows_are_written_with_changes_of_others_in_one_statement() -> None:
+    merchant = MerchantFactory(name="Till")
+    key, _ = ApiKey.issue(name="till", role=Role.MERCHANT, merchant=merchant)
+    change = RowChange(ApiKey, key.pk, {"name": "till 3", "last_used_at": None})
+    renamed = RowChange(Merchant, merchant.pk, {"name": "Shop"})
+    address = KnownAddress(user=UserFactory(), digest="abc", last_login_at=timezone.now())
+    with CaptureQueriesContext(connection) as sent:
+        statements.insert([address], [change, renamed])
+    assert len(sent) == 1
+    assert KnownAddress.objects.get() == address
+    key.refresh_from_db()
+    assert (key.name, key.merchant.name) == ("till 3", "Shop")
+
+
+@pytest.mark.django_db
+def test_a_row_is_not_written_when_a_change_beside_it_is_refused() -> None:
+    merchant, other = MerchantFactory(name="Till"), MerchantFactory(name="Other")
+    address = KnownAddress(user=UserFactory(), digest="abc", last_login_at=timezone.now())
+    taken = RowChange(Merchant, merchant.pk, {"name": other.name})
+    with pytest.raises(IntegrityError), transaction.atomic():
+        statements.insert([address], [taken])
+    assert not KnownAddress.objects.exists()
+    assert address._state.adding
+
+
+@pytest.mark.django_db
+def test_updates_of_several_tables_are_one_statement() -> None:
+    merchant = MerchantFactory(name="Till")
+    for name in ("till 1", "till 2"):
+        ApiKey.issue(name=name, role=Role.MERCHANT, merchant=merchant)
+    no_row = Update(lambda name: (Merchant.objects.none(), {"name": name}), name=str)
+    close = Updates(
+        Update(
+            lambda ids, at: (
+                ApiKey.objects.filter(merchant__name="Till", name__among=ids),
+                {"revoked_at": at},
+            ),
+            ids=list,
+            at=datetime,
+        ),
+        Update(
+            lambda name: (Merchant.objects.filter(name="Till"), {"name": name}),
+            name=str,
+        ),
+        no_row,
+    )
+    at = timezone.now()
+    with CaptureQueriesContext(connection) as sent:
+        close.run(ids=["till 1"], at=at, name="Closed")
+    assert len(sent) == 1
+    revoked = ApiKey.objects.order_by("name").values_list("name", "revoked_at")
+    assert list(revoked) == [("till 1", at), ("till 2", None)]
+    assert Merchant.objects.get().name == "Closed"
+    with CaptureQueriesContext(connection) as sent:
+        Updates(no_row).run(name="Nothing")
+    assert len(sent) == 0
 
 
 @pytest.mark.django_db

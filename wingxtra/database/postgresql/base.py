@@ -112,11 +112,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
             connection = super().get_new_connection(conn_params)
         return connection
 
+    def _set_autocommit(self, autocommit: bool) -> None:
+        """Connections of the pool have it already when Django sets it."""
+        with self.wrap_database_errors:
+            if self.connection.autocommit != autocommit:
+                self.connection.autocommit = autocommit
+
     def rows_of(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         """The rows of a statement whose text does not change. jsonb is parsed."""
         cursor = self._kept_cursor(text)
         try:
-            return self._executed(cursor, text, values).fetchall()
+            with self.wrap_database_errors:
+                return self._rows_of(cursor, text, values)
         finally:
             _forget_rows(cursor)
 
@@ -124,7 +131,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Executes such a statement; returns how many rows it changed."""
         cursor = self._kept_cursor(text)
         try:
-            return int(self._executed(cursor, text, values).rowcount)
+            with self.wrap_database_errors:
+                self._execute(cursor, text, values)
+            return int(cursor.rowcount)
         finally:
             _forget_rows(cursor)
 
@@ -132,8 +141,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Like `rows_of`, of a statement that PostgreSQL plans for each call's values."""
         self._connected()
         with self.wrap_database_errors:
-            cursor = _binary(PlanningCursor, self.connection)
-        return self._executed(cursor, text, values).fetchall()
+            return self._rows_of(_binary(PlanningCursor, self.connection), text, values)
 
     def _kept_cursor(self, text: str) -> Any:
         self._connected()
@@ -147,12 +155,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _connected(self) -> None:
         self.close_if_health_check_failed()
-        self.ensure_connection()
+        if self.connection is None:
+            self.ensure_connection()
 
-    def _executed(self, cursor: Any, text: str, values: Values) -> Any:
-        wrapped = cast(Any, self)._prepare_cursor(cursor)  # the stubs lack it
-        wrapped.execute(text, values)
-        return wrapped
+    def _execute(self, cursor: Any, text: str, values: Values) -> None:
+        """As Django's wrapper of cursors does, which is used only for its hooks and logs."""
+        if self.execute_wrappers or self.queries_logged:
+            cast(Any, self)._prepare_cursor(cursor).execute(text, values)  # the stubs lack it
+        else:
+            self.validate_no_broken_transaction()
+            cursor.execute(text, values)
+
+    def _rows_of(self, cursor: Any, text: str, values: Values) -> list[tuple[Any, ...]]:
+        self._execute(cursor, text, values)
+        return cast(list[tuple[Any, ...]], cursor.fetchall())
 
 
 def _binary(kind: type[Any], connection: Any) -> Any:
