@@ -109,6 +109,7 @@ class Machine:
             "worker": [*MANAGE, "worker", "--processes", "1", "--threads", "6"],
             "second worker": [*MANAGE, "worker", "--processes", "1", "--threads", "4"],
             "scheduler": [*MANAGE, "scheduler"],
+            **self._more_commands(),
         }
         for name in self._commands:
             self._start(name)
@@ -117,6 +118,9 @@ class Machine:
 
     def _simulator_options(self) -> list[str]:
         return []
+
+    def _more_commands(self) -> dict[str, list[str]]:
+        return {}
 
     def _web_command(self) -> list[str]:
         """As `Dockerfile` starts it, with fewer processes. The last value of an option counts."""
