@@ -89,13 +89,13 @@ def test_a_hidden_page_has_no_stream_until_it_is_shown(visit: Visit, url: str) -
 
 
 def test_with_save_data_it_asks(visit: Visit, url: str) -> None:
-    page = visit(looks.waiting(), streams=url)
+    page = visit(looks.on_its_way(), streams=url)
     page.add_init_script(
         "Object.defineProperty(navigator, 'connection', { value: { saveData: true } })"
     )
     opened: list[str] = []
     page.on("request", lambda asked: opened.append(asked.url))
-    page.goto(f"/track/{looks.on_its_way().public_tracking_id}/")
+    page.reload()
     map_is_there(page)
     flies_to(0.9, page)
     assert [one for one in opened if one.endswith("/stream")] == []

@@ -9,8 +9,8 @@ from playwright.sync_api import Route
 from wingxtra.tests.browser import CHROMIUM, chromium
 
 CHROMIUM_IS_THERE = os.access(CHROMIUM, os.X_OK)
-# When the drone was where the page was told it is, by a stream or by polls, and the time of the frame
-# after the page has moved it there.
+# When the drone was where the page was told it is, by a stream or by polls, and the time of the
+# frame after the page has moved it there.
 NOTE_PAINTS = """
 window.painted = [];
 let at = null;
