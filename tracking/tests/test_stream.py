@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from prometheus_client import REGISTRY
 from pytest_django import Settings
 
 from fleet.tests.factories import TelemetryFactory, show
@@ -439,13 +440,17 @@ def test_open_streams_are_counted_for_the_metrics(
     listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(news, "TELL_OPEN_EVERY_S", 0.1)
-    pages = [listen(secret_order(Status.ENROUTE)) for _ in range(1)]
+    before = _opened()
+    page = listen(secret_order(Status.ENROUTE))
     time.sleep(1)
-    assert _open_streams() == 1
-    for page in pages:
-        page.close()
+    assert (_open_streams(), _opened() - before) == (1, 1)
+    page.close()
     time.sleep(1)
-    assert _open_streams() == 0
+    assert (_open_streams(), _opened() - before) == (0, 1)
+
+
+def _opened() -> float:
+    return REGISTRY.get_sample_value("wingxtra_streams_opened_total", {"status": "200"}) or 0.0
 
 
 def test_a_quiet_stream_has_heartbeats(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
