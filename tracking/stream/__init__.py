@@ -1,5 +1,5 @@
 """`/track/<id>/stream`: open pages are told where the drone is, in a process of its own.
 
 A poll of `tracking/page/position.py` costs about a millisecond of the processor, an event of a
-stream a fiftieth of it (docs/decisions/0077).
+stream a tenth of it (docs/decisions/0077).
 """

@@ -138,6 +138,12 @@ class Page:
         except ConnectionError:
             return True
 
+    def __enter__(self) -> "Page":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self._socket.close()
 

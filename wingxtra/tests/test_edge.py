@@ -70,8 +70,8 @@ def test_events_of_a_stream_come_one_by_one_and_only_from_its_own_process() -> N
         served(web_command(), TRUSTED_PROXY_COUNT="1") as (url,),
         stream_process(TRUSTED_PROXY_COUNT="1", API_RATE_POSITIONS="120/minute") as (streams, _),
         proxied(url, streams) as address,
+        Page(address, order, **{"Accept-Encoding": "gzip, zstd"}) as page,
     ):
-        page = Page(address, order, **{"Accept-Encoding": "gzip, zstd"})
         assert page.status == 200
         assert "content-encoding" not in page.headers
         page.chunk()
@@ -83,6 +83,8 @@ def test_events_of_a_stream_come_one_by_one_and_only_from_its_own_process() -> N
             assert time.monotonic() - drawn_s < 1
         # Two of one address, whatever it says of itself.
         others = [Page(address, order, **{"X-Forwarded-For": f"9.9.9.{n}"}) for n in range(2)]
+        for other in others:
+            other.close()
         assert [other.status for other in others] == [200, 429]
         assert requests.get(url + path, timeout=5).status_code == 404
         assert requests.get(f"{address}/track/a/b/stream", timeout=5).status_code == 404

@@ -172,6 +172,8 @@ class Crowd:
         heapq.heappush(self.due, (at, id(page), page))
 
     def _ask(self, page: Page) -> None:
+        if page.socket:  # also due after its stream had ended
+            return
         page.sent_at, page.buffer = time.time(), b""
         page.socket = self._connect(page, self.plan.port, page.asked)
 
@@ -199,7 +201,8 @@ class Crowd:
             if not has_data:
                 continue
             self._count("stream event", now)
-            if page.is_another(json.loads(data), now) and not page.socket:
+            # After a failure the page is asked for later.
+            if page.is_another(json.loads(data), now) and not page.socket and not page.failures:
                 page.asked = "page"
                 self._ask(page)
 
