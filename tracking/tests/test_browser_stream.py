@@ -93,9 +93,10 @@ def test_with_save_data_it_asks(visit: Visit, url: str) -> None:
     page.add_init_script(
         "Object.defineProperty(navigator, 'connection', { value: { saveData: true } })"
     )
-    opened: list[str] = []
+    address, opened = page.url, list[str]()
+    page.goto("about:blank")
     page.on("request", lambda asked: opened.append(asked.url))
-    page.reload()
+    page.goto(address)
     map_is_there(page)
     flies_to(0.9, page)
     assert [one for one in opened if one.endswith("/stream")] == []
