@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One image for web, worker, scheduler, migrate and, in its own profile, the simulator.
+# One image for web, streams, worker, scheduler, migrate and, in its own profile, the simulator.
 # Pin by digest where your registry mirror allows it: docker buildx imagetools inspect <image>.
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
@@ -24,7 +24,7 @@ COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app
 USER 10001
-EXPOSE 8000
+EXPOSE 8000 8001
 STOPSIGNAL SIGTERM
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "4", \
      "--blocking-threads", "64", "--backpressure", "256", "--http1-header-read-timeout", "5000", \

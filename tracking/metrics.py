@@ -1,12 +1,17 @@
-"""Prometheus metrics of webhooks: deliveries that wait, and endpoints that are switched off."""
+"""Prometheus metrics of webhooks (deliveries that wait, endpoints that are switched off), and of
+the streams of open tracking pages.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Count, Min
 from prometheus_client.core import Metric
 
 from tracking.models import WebhookDelivery, WebhookEndpoint
+from tracking.stream import news
+from wingxtra import redis_client
 from wingxtra.observability import metrics
 
 
@@ -24,4 +29,14 @@ def webhooks(now: datetime) -> Iterator[Metric]:
     yield metrics.gauge("webhook_endpoints_switched_off", text, {(): off.count()})
 
 
+def streams(now: datetime) -> Iterator[Metric]:
+    """Of the processes that have told their number lately."""
+    told: Any = redis_client.ask(lambda client: client.hgetall(news.OPEN))
+    numbers = [value.split() for value in told.values()]
+    latest_s = now.timestamp() - news.TOLD_FOR_S
+    number = sum(int(count) for count, told_at_s in numbers if float(told_at_s) >= latest_s)
+    yield metrics.gauge("streams_open", "Tracking pages that are told by a stream.", {(): number})
+
+
 metrics.register("webhooks", webhooks)
+metrics.register("streams", streams)

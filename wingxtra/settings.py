@@ -307,6 +307,8 @@ REST_FRAMEWORK = {
 }
 # How many requests each web process works on at the same time: wingxtra/middleware/slow_clients.py.
 REQUESTS_AT_ONCE = env.int("REQUESTS_AT_ONCE", default=4)
+# How many open tracking pages each process of `manage.py streams` serves.
+STREAMS_AT_ONCE = env.int("STREAMS_AT_ONCE", default=5000)
 API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=1_000_000)
 
 

@@ -99,6 +99,7 @@ class Glimpse:
     version: str
     view: dict[str, Any]
     at: datetime | None
+    eta_at: datetime | None
     arrival: tuple[datetime, datetime] | None
 
 
@@ -183,7 +184,12 @@ def glimpse(tracking_id: str, cached: bytes | None, drawn: bytes | None, now: da
     }
     at = sample.at if sample and view["position"] else None
     expected = _arrival(known, view, now)
-    return Glimpse(_version(kept, sample, view, expected, now), view, at, expected)
+    return Glimpse(_version(kept, sample, view, expected, now), view, at, eta_at, expected)
+
+
+def keep_facts(tracking_id: str) -> None:
+    """Have the facts in Redis, read by one for all. Raises NotFound and Away."""
+    _kept(_canonical(tracking_id), timezone.now())
 
 
 _encode = msgspec.json.Encoder().encode

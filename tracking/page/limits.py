@@ -36,6 +36,11 @@ def ceiling_of_positions(request: HttpRequest) -> Quota:
     return Quota(settings.API_RATE_POSITIONS, who, "from this address")
 
 
+def at_once(quota: Quota) -> int:
+    """How many pages may ask each second within this quota, and so how many may have a stream."""
+    return int(quota.limit.amount // quota.limit.get_expiry())
+
+
 def of_link(kind: Kind, tracking_id: str) -> Quota:
     """The id in any spelling. Count it only when the delivery is known."""
     rates = {

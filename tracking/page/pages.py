@@ -132,6 +132,7 @@ def _page(
         "path": path,
         "here": f"{path}{query}",
         "position": f"{path}position{query}",
+        "stream": f"{path}stream{query}",
         "link": f"{settings.PUBLIC_BASE_URL}{path}",
         "token": token_of(tracking_id),
         "languages": LANGUAGES,

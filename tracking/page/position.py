@@ -1,5 +1,5 @@
-"""`/track/<id>/position`: what the page asks each second while the drone flies. It is the script's
-own and not a part of the API.
+"""`/track/<id>/position`: what the page asks each second while the drone flies, when it gets no
+stream of it (`tracking/stream`). It is the script's own and not a part of the API.
 """
 
 from http import HTTPStatus
@@ -28,20 +28,24 @@ _encode = msgspec.json.Encoder().encode
 
 @require_safe
 def show(request: HttpRequest, tracking_id: str) -> HttpResponse:
-    """`page`: the version of the page, which is asked for when it is another. `position`: where the
-    drone is, or null. `at`: when it was there, to the millisecond. `left`, `bearing`: texts of the
-    page that follow from it. `expected`: the earliest and the latest arrival.
-    """
-    try:
-        seen = _count_and_look(request, tracking_id)
-    except NotFound:
-        return _without(HTTPStatus.NOT_FOUND)
-    except throttling.TooManyRequests as refused:
-        return _without(HTTPStatus.TOO_MANY_REQUESTS, refused.retry_after_s)
-    except (redis_client.Away, OperationalError, InterfaceError):  # logged there
-        return _without(HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER_S)
+    seen = look(request, tracking_id)
+    if isinstance(seen, HttpResponse):
+        return seen
     with translation.override(texts.language_of(request)):
-        answer = {
+        found = HttpResponse(answer_of(seen), "application/json")
+    patch_vary_headers(found, ["Accept-Language"])
+    # For a CDN; the script asks past the browser's own cache.
+    return headers.add(found, max_age_s=cache.MAX_AGE_S)
+
+
+def answer_of(seen: cache.Glimpse) -> bytes:
+    """In the active language. `page`: the version of the page, which is asked for when it is
+    another. `position`: where the drone is, or null. `at`: when it was there, to the millisecond.
+    `left`, `bearing`: texts of the page that follow from it. `expected`: the earliest and the
+    latest arrival.
+    """
+    return _encode(
+        {
             "page": seen.version,
             "position": seen.view["position"],
             "at": seen.at.isoformat(timespec="milliseconds") if seen.at else None,
@@ -50,10 +54,19 @@ def show(request: HttpRequest, tracking_id: str) -> HttpResponse:
             "left": page_context.distance_left(seen.view),
             "bearing": plan.bearing(seen.view),
         }
-    found = HttpResponse(_encode(answer), "application/json")
-    patch_vary_headers(found, ["Accept-Language"])
-    # For a CDN; the script asks past the browser's own cache.
-    return headers.add(found, max_age_s=cache.MAX_AGE_S)
+    )
+
+
+def look(request: HttpRequest, tracking_id: str) -> cache.Glimpse | HttpResponse:
+    """Counts the call. A refusal is an answer."""
+    try:
+        return _count_and_look(request, tracking_id)
+    except NotFound:
+        return without(HTTPStatus.NOT_FOUND)
+    except throttling.TooManyRequests as refused:
+        return without(HTTPStatus.TOO_MANY_REQUESTS, refused.retry_after_s)
+    except (redis_client.Away, OperationalError, InterfaceError):  # logged there
+        return without(HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER_S)
 
 
 def _count_and_look(request: HttpRequest, tracking_id: str) -> cache.Glimpse:
@@ -74,7 +87,7 @@ def _count_and_look(request: HttpRequest, tracking_id: str) -> cache.Glimpse:
     return seen
 
 
-def _without(status: HTTPStatus, retry_after_s: int | None = None) -> HttpResponse:
+def without(status: HTTPStatus, retry_after_s: int | None = None) -> HttpResponse:
     answer = HttpResponse(status=status)
     if retry_after_s is not None:
         answer["Retry-After"] = str(retry_after_s)

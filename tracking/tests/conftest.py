@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,18 @@ def visit(chromium: Browser, live_server: LiveServer, quick: None) -> Iterator[V
         if "Content Security Policy" in text or (kind == "error" and "Failed to load" not in text):
             trouble.append(text)
 
-    def visit(order: Order, *, own_clock: bool = False, **options: Any) -> Page:
+    def visit(order: Order, *, own_clock: bool = False, streams: str = "", **options: Any) -> Page:
+        """streams: the URL of a server of streams, which the proxy would pass calls to."""
         context = chromium.new_context(base_url=live_server.url, **{**PHONE, **options})
         contexts.append(context)
         context.set_default_timeout(10_000)
+        if streams:
+            context.route(
+                re.compile(r"/stream(\?|$)"),
+                lambda route: route.continue_(
+                    url=route.request.url.replace(live_server.url, streams)
+                ),
+            )
         ours = (live_server.url, "https://tiles.example/", "data:")
         context.on(
             "request",

@@ -24,8 +24,9 @@ TRICKLE_S = 0.5
 
 
 @contextmanager
-def proxied(url: str) -> Iterator[str]:
-    """The address of Caddy with the configuration of `compose.yaml`.
+def proxied(url: str, streams: str = "") -> Iterator[str]:
+    """The address of Caddy with the configuration of `compose.yaml`, for this web process, and for
+    this process of streams.
 
     It speaks no TLS, and tells the application that the client did.
     """
@@ -34,6 +35,8 @@ def proxied(url: str) -> Iterator[str]:
     address = f"http://127.0.0.1:{free_port()}"
     content = composed()["configs"]["caddyfile"]["content"].replace("$$", "$")
     content = content.replace("web:8000", urlsplit(url).netloc)
+    if streams:
+        content = content.replace("streams:8001", urlsplit(streams).netloc)
     content = content.replace("X-Forwarded-Proto {scheme}", "X-Forwarded-Proto https")
     content = content.replace("{\n", "{\nadmin off\nauto_https off\n", 1)
     version = subprocess.run([caddy, "version"], capture_output=True, text=True).stdout

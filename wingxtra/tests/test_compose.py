@@ -12,7 +12,7 @@ from wingxtra.tests.test_operations_doc import knobs
 
 PROJECT = composed()
 SERVICES: dict[str, dict[str, Any]] = PROJECT["services"]
-OURS = ("migrate", "web", "worker", "scheduler", "simulator")
+OURS = ("migrate", "web", "streams", "worker", "scheduler", "simulator")
 
 
 def test_it_has_the_product_and_its_servers() -> None:
@@ -71,7 +71,7 @@ def test_without_a_required_address_it_names_it_and_does_not_start(name: str) ->
 
 
 def test_every_variable_is_a_setting_and_more_come_from_dot_env() -> None:
-    for name in ("web", "worker", "scheduler", "migrate"):
+    for name in ("web", "streams", "worker", "scheduler", "migrate"):
         given = {v.removesuffix("_FILE") for v in SERVICES[name]["environment"]}
         assert given <= set(knobs())
     text = (settings.BASE_DIR / "compose.yaml").read_text()

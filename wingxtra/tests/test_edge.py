@@ -9,6 +9,10 @@ from contextlib import contextmanager
 import pytest
 import requests
 
+from fleet.tests.factories import TelemetryFactory, show
+from orders.states import Status
+from tracking.tests.deliveries import DRONE_ID, LAT, LNG, secret_order
+from tracking.tests.streaming import Page, stream_process
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.tests.edge import SLOW, killed_and_replaced, master_of, proxied, slow_clients
 from wingxtra.tests.image import web_command
@@ -56,6 +60,34 @@ def test_slow_clients_stop_no_other(behind_caddy: bool) -> None:
         f"p99 of other clients: {before_ms:.0f} ms alone, {after_ms:.0f} ms beside {SLOW} slow ones"
     )
     assert after_ms <= before_ms + 50
+
+
+@pytest.mark.edge
+def test_events_of_a_stream_come_one_by_one_and_only_from_its_own_process() -> None:
+    order = secret_order(Status.ENROUTE)
+    path = f"/track/{order.public_tracking_id}/stream"
+    with (
+        served(web_command(), TRUSTED_PROXY_COUNT="1") as (url,),
+        stream_process(TRUSTED_PROXY_COUNT="1", API_RATE_POSITIONS="120/minute") as (streams, _),
+        proxied(url, streams) as address,
+        Page(address, order, **{"Accept-Encoding": "gzip, zstd"}) as page,
+    ):
+        assert page.status == 200
+        assert "content-encoding" not in page.headers
+        page.chunk()
+        for number in range(3):
+            lat = LAT + 0.01 + number / 1000
+            show(TelemetryFactory(drone_id=DRONE_ID, lat=lat, lng=LNG))
+            drawn_s = time.monotonic()
+            assert f'"lat":{round(lat, 4)}' in page.chunk()
+            assert time.monotonic() - drawn_s < 1
+        # Two of one address, whatever it says of itself.
+        others = [Page(address, order, **{"X-Forwarded-For": f"9.9.9.{n}"}) for n in range(2)]
+        for other in others:
+            other.close()
+        assert [other.status for other in others] == [200, 429]
+        assert requests.get(url + path, timeout=5).status_code == 404
+        assert requests.get(f"{address}/track/a/b/stream", timeout=5).status_code == 404
 
 
 @pytest.mark.edge

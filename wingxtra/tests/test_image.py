@@ -55,8 +55,13 @@ def image(tmp_path: Path, db: None) -> Iterator[Image]:
 
     The servers are those of the test run, at another path: production refuses the original one.
     """
-    web, simulator = free_port(), free_port()
-    moved = {"8000": str(web), "simulator:8100": f"127.0.0.1:{simulator}", "8100": str(simulator)}
+    web, streams, simulator = free_port(), free_port(), free_port()
+    moved = {
+        "8000": str(web),
+        "8001": str(streams),
+        "simulator:8100": f"127.0.0.1:{simulator}",
+        "8100": str(simulator),
+    }
     database, redis = urlsplit(settings.DATABASE_URL), urlsplit(os.environ["REDIS_URL"])
     if folder := parse_qs(database.query).get("host"):
         (tmp_path / "postgres").symlink_to(folder[0])
@@ -93,14 +98,14 @@ def test_the_image_migrates_starts_delivers_and_drains(image: Image) -> None:
     with ExitStack() as stack:
         started = {
             name: stack.enter_context(image.running(SERVICES[name]))
-            for name in ("simulator", "web", "worker", "scheduler")
+            for name in ("simulator", "web", "streams", "worker", "scheduler")
         }
         for name in started:
             wait_until(lambda name=name: image.is_healthy(SERVICES[name]), 90)
         wait_until(lambda: is_ready(image), 90)
         _delivers(image)
         _drains(image, started["web"])
-        for name in ("worker", "scheduler"):
+        for name in ("streams", "worker", "scheduler"):
             grace = SERVICES[name].get("stop_grace_period", "10s").removesuffix("s")
             started[name].send_signal(signal.SIGTERM)
             assert started[name].wait(float(grace)) == 0

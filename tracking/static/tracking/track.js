@@ -12,6 +12,7 @@ const Track = (() => {
   const SAVING_TIMES = 4;
   const SLOWEST_S = 120;
   const OLD_S = 60;
+  const QUIET_S = 15; // no event of a stream that is open
   const TIMEOUT_MS = 20_000;
   const POSITION_TIMEOUT_MS = 5_000;
   const PHOTO_TIMEOUT_MS = 180_000; // 4 MB over a slow line
@@ -30,6 +31,8 @@ const Track = (() => {
   let countedAt = Date.now(); // its time left
   let flown = null; // share of the way at which the drone is drawn
   let sending = false;
+  let polling = false;
+  let stream = { listens: () => false, compare() {} }; // until stream.js is there
 
   // --- times and the countdown -------------------------------------------------------------------
 
@@ -128,11 +131,13 @@ const Track = (() => {
     if (seconds) timer = setTimeout(what, Math.max(wait_ms, asked_ms));
   }
 
-  // While the drone flies and the page is visible, only what moves is asked for, and the page when
-  // something else has changed or when it is old.
+  // While the drone flies and the page is visible, only what moves is sent (stream.js) or asked for, and
+  // the page when something else has changed or when it is old.
   function next() {
     const { position, positionEvery } = page.dataset;
+    const listens = stream.listens();
     if (!position || document.hidden) return schedule(every_s());
+    if (listens) return schedule(QUIET_S, look);
     schedule(Number(positionEvery) * (navigator.connection?.saveData ? SAVING_TIMES : 1), look);
   }
 
@@ -142,15 +147,22 @@ const Track = (() => {
       const answer = await fetch(page.dataset.position, { cache: "no-store", signal: AbortSignal.timeout(POSITION_TIMEOUT_MS) });
       if (!answer.ok) throw answer;
       const seen = await answer.json();
-      // Without the map there is the drawn plan, which only the page brings.
-      const old_s = document.querySelector(".leaflet-container") ? OLD_S : every_s();
-      if (seen.page !== page.dataset.version || Date.now() - shownAt > old_s * 1000) return poll();
-      if (!sending) move(seen);
-      next();
+      stream.compare(seen);
+      take(seen);
     } catch (answer) {
       waitAs(answer);
       schedule(every_s()); // for the page, which says what is wrong
     }
+  }
+
+  // Shows what the server says that moves. After a failure the next page is waited for.
+  function take(seen) {
+    if (failures) return;
+    // Without the map there is the drawn plan, which only the page brings.
+    const old_s = document.querySelector(".leaflet-container") ? OLD_S : every_s();
+    if (seen.page !== page.dataset.version || Date.now() - shownAt > old_s * 1000) return poll();
+    if (!sending) move(seen);
+    next();
   }
 
   function move({ position, eta_seconds, expected, left, bearing }) {
@@ -179,9 +191,11 @@ const Track = (() => {
   }
 
   async function poll() {
+    if (polling) return;
     if (sending) return schedule(1);
     // Also when the page is shown again or the phone is online again.
     if (Date.now() < notBefore) return schedule(every_s() || 1);
+    polling = true;
     try {
       const answer = await fetch(page.dataset.here, { cache: "no-cache", signal: AbortSignal.timeout(TIMEOUT_MS) });
       if (answer.status === 404) return location.reload();
@@ -191,6 +205,8 @@ const Track = (() => {
       succeeded();
     } catch {
       failed();
+    } finally {
+      polling = false;
     }
   }
 
@@ -305,7 +321,7 @@ const Track = (() => {
     }
   });
 
-  document.addEventListener("visibilitychange", () => (document.hidden ? schedule(every_s()) : page.dataset.every > 0 && poll()));
+  document.addEventListener("visibilitychange", () => (document.hidden ? next() : page.dataset.every > 0 && poll()));
   addEventListener("offline", showLost);
   addEventListener("online", poll);
 
@@ -359,5 +375,11 @@ const Track = (() => {
   setInterval(count, 1000);
   next();
   afterFirstPaint(loadTheRest);
-  return { showError, words };
+  // heard: the stream has opened or failed.
+  const heard = () => failures || next();
+  const hear = (theStream) => {
+    stream = theStream;
+    heard();
+  };
+  return { showError, words, take, hear, heard };
 })();

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[3]
 MANAGE = [sys.executable, "manage.py"]
 WEB_PROCESSES = 2
 STOP_S = 10.0
+STARTS_WITHIN_S = 180.0  # beside much other work
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,21 @@ class Machine:
             "worker": [*MANAGE, "worker", "--processes", "1", "--threads", "6"],
             "second worker": [*MANAGE, "worker", "--processes", "1", "--threads", "4"],
             "scheduler": [*MANAGE, "scheduler"],
+            **self._more_commands(),
         }
         for name in self._commands:
             self._start(name)
-        self.until("web", lambda: requests.get(f"{self.url}/health", timeout=2).ok)
-        self.until("simulator", lambda: requests.get(f"{self.simulator_url}/health", timeout=2).ok)
+        for name, url in (("web", self.url), ("simulator", self.simulator_url)):
+            health = f"{url}/health"
+            self.until(
+                name, lambda health=health: requests.get(health, timeout=2).ok, STARTS_WITHIN_S
+            )
 
     def _simulator_options(self) -> list[str]:
         return []
+
+    def _more_commands(self) -> dict[str, list[str]]:
+        return {}
 
     def _web_command(self) -> list[str]:
         """As `Dockerfile` starts it, with fewer processes. The last value of an option counts."""

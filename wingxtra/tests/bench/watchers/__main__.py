@@ -1,7 +1,8 @@
 """`python -m wingxtra.tests.bench.watchers`: how old a position is when an open page has it.
 
 The whole stack of compose.yaml (but its proxy) with a simulated fleet; pages in a process of their
-own, and one in a real Chromium. Nothing leaves the machine, and it ends by itself.
+own, and one in a real Chromium. With `--polls` the pages have no streams. Nothing leaves the
+machine, and it ends by itself.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,12 @@ from typing import Any
 import psutil
 import requests
 
+from fleet.demo.processes import free_port
 from wingxtra.tests.bench.tables import Figure, Table, write
 from wingxtra.tests.bench.watchers import crowd, screen
 from wingxtra.tests.drill import city
 from wingxtra.tests.drill.checks import Database
-from wingxtra.tests.drill.machine import DrillFailed, Machine
+from wingxtra.tests.drill.machine import MANAGE, DrillFailed, Machine
 from wingxtra.tests.image import web_command
 
 NO_LIMIT = "100000000/minute"
@@ -36,6 +39,13 @@ IN_FLIGHT = ("LAUNCHED", "ENROUTE")
 
 class Stack(Machine):
     """As many processes as in Dockerfile and compose.yaml."""
+
+    @cached_property
+    def streams_port(self) -> int:
+        return free_port()
+
+    def _more_commands(self) -> dict[str, list[str]]:
+        return {"streams": [*MANAGE, "streams", "--port", str(self.streams_port)]}
 
     def _simulator_options(self) -> list[str]:
         return ["--tick-s", "0.5"]
@@ -54,6 +64,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="of each run")
     # Slow flights, so that all are in the air at the same time. Telemetry is real time.
     parser.add_argument("--speed", type=float, default=0.3, help="time factor of the flights")
+    parser.add_argument("--polls", action="store_true", help="pages ask each second")
     options = parser.parse_args()
     if not any(options.pages):
         return
@@ -76,7 +87,7 @@ def _run(options: argparse.Namespace, settings: dict[str, str]) -> None:
         database = Database(stack.database_url)
         _fly(stack, database, options.flying)
         for pages in options.pages:
-            _measure(stack, database, pages, options.seconds)
+            _measure(stack, database, pages, options)
         ended = stack.ended_by_themselves()
         if ended:
             raise DrillFailed(f"These processes ended: {', '.join(ended)}.")
@@ -109,17 +120,20 @@ def _links(database: Database) -> list[str]:
     return [row["public_tracking_id"] for row in rows]
 
 
-def _measure(stack: Stack, database: Database, pages: int, seconds: float) -> None:
+def _measure(stack: Stack, database: Database, pages: int, options: argparse.Namespace) -> None:
+    seconds: float = options.seconds
+    streams_port = 0 if options.polls else stack.streams_port
     links = _links(database)
     watched = list(islice(cycle(links), pages))
     port = int(stack.url.rsplit(":", 1)[1])
     warm_up_s = crowd.STARTS_WITHIN_S + 5
-    process = crowd.watch(crowd.Plan(port, watched, seconds, warm_up_s))
+    process = crowd.watch(crowd.Plan(port, streams_port, watched, seconds, warm_up_s))
     try:
         time.sleep(warm_up_s)
         with _cpu(stack) as used:
             if screen.CHROMIUM_IS_THERE:
-                painted = screen.watch(f"{stack.url}/track/{links[0]}/", seconds - 2)
+                url = f"{stack.url}/track/{links[0]}/"
+                painted = screen.watch(url, seconds - 2, streams_port)
             else:
                 painted = []
                 time.sleep(seconds - 2)
@@ -149,11 +163,11 @@ def _show(title: str, seen: crowd.Seen, painted: list[tuple[float, float]]) -> N
     answers = Table("Answers", ("what", "number", "p50 ms", "p95 ms", "p99 ms"))
     for kind, number in sorted(seen.answers.items()):
         took = seen.took_ms[kind.split()[0]]
-        answers.row(
-            kind,
-            Figure(number, ","),
-            *(Figure(crowd.percentile(took, share), ".0f") for share in (0.5, 0.95, 0.99)),
-        )
+        took_ms = [
+            Figure(crowd.percentile(took, share), ".0f") if took else ""  # events answer nothing
+            for share in (0.5, 0.95, 0.99)
+        ]
+        answers.row(kind, Figure(number, ","), *took_ms)
     silent = sum(not pairs for pairs in seen.arrivals)
     write(f"{silent} pages saw no position.")
 

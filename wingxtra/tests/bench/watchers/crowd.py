@@ -1,4 +1,4 @@
-"""Many open pages in one process, each with the requests and pauses of `track.js`.
+"""Many open pages in one process, each with the stream or the requests and pauses of `track.js`.
 
 It runs as its own process, so that it shares no GIL with what it measures. It reads a Plan as JSON
 from standard input and writes what the pages saw as JSON. Each request has a connection of its own,
@@ -25,15 +25,19 @@ VERSION = re.compile(r'data-version="([^"]*)"')
 EVERY_S = re.compile(r'data-every="([^"]*)"')
 POSITION_EVERY_S = re.compile(r'data-position-every="([^"]*)"')
 OLD_S = 60  # as in track.js, as are the pauses below
+RECONNECTS_AFTER_S = 3.0
 STARTS_WITHIN_S = 10.0
 TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Pages of these links, one each. What they see within the first `warm_up_s` does not count."""
+    """Pages of these links, one each. What they see within the first `warm_up_s` does not count.
+    streams_port: 0 for pages that poll.
+    """
 
     port: int
+    streams_port: int
     links: list[str]
     seconds: float
     warm_up_s: float
@@ -72,7 +76,7 @@ def seen(process: "subprocess.Popen[str]") -> Seen:
 
 @dataclass(eq=False)
 class Page:
-    """One open page. It has one request at a time."""
+    """One open page. It has one request at a time, besides its stream."""
 
     link: str
     version: str = ""
@@ -84,10 +88,12 @@ class Page:
     sent_at: float = 0.0
     buffer: bytes = b""
     socket: Any = None
+    stream: Any = None
+    heard: bytes = b""
     arrivals: list[tuple[float, float]] = field(default_factory=list)
 
-    def request(self) -> bytes:
-        path = f"/track/{self.link}/" + ("position" if self.asked == "position" else "")
+    def request(self, what: str) -> bytes:
+        path = f"/track/{self.link}/" + ("" if what == "page" else what)
         return (
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Language: en-GB,en\r\n"
             "User-Agent: pages of a benchmark\r\nConnection: close\r\n\r\n"
@@ -99,16 +105,18 @@ class Page:
             return self._after_a_failure()
         if self.asked == "page":
             return self._take_page(body.decode(), now)
-        seen = json.loads(body)
-        is_old = now - self.shown_at > OLD_S
+        if self.is_another(json.loads(body), now):
+            self.asked = "page"
+            return 0
+        return self.position_every_s
+
+    def is_another(self, seen: dict[str, Any], now: float) -> bool:
+        """Show the position. Whether the page is to be asked for."""
         if seen["position"]:
             at = datetime.fromisoformat(seen["at"]).timestamp()
             if not self.arrivals or at > self.arrivals[-1][1]:
                 self.arrivals.append((now, at))
-        if seen["page"] != self.version or is_old:
-            self.asked = "page"
-            return 0
-        return self.position_every_s
+        return bool(seen["page"] != self.version) or now - self.shown_at > OLD_S
 
     def _after_a_failure(self) -> float:
         if self.asked == "position":
@@ -138,7 +146,7 @@ class Crowd:
         self.pages = [Page(link) for link in plan.links]
         self.selector = selectors.DefaultSelector()
         self.due: list[tuple[float, int, Page]] = []
-        self.took_ms: dict[str, list[float]] = {"page": [], "position": []}
+        self.took_ms: dict[str, list[float]] = {"page": [], "position": [], "stream": []}
         self.answers: Counter[str] = Counter()
         self.counts_from = 0.0
 
@@ -154,7 +162,8 @@ class Crowd:
                 now = time.time()
             wait_s = min(0.05, max(0.0, self.due[0][0] - now)) if self.due else 0.05
             for key, _ in self.selector.select(wait_s):
-                self._read(key.data)
+                page = key.data
+                self._hear(page) if key.fileobj is page.stream else self._read(page)
             self._give_up(now)
         pairs = [self._counted(page) for page in self.pages]
         return Seen(pairs, self.took_ms, dict(self.answers), time.process_time())
@@ -163,12 +172,53 @@ class Crowd:
         heapq.heappush(self.due, (at, id(page), page))
 
     def _ask(self, page: Page) -> None:
+        if page.socket:  # also due after its stream had ended
+            return
         page.sent_at, page.buffer = time.time(), b""
-        page.socket = socket.create_connection(("127.0.0.1", self.plan.port))
-        page.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        page.socket.sendall(page.request())
-        page.socket.setblocking(False)
-        self.selector.register(page.socket, selectors.EVENT_READ, page)
+        page.socket = self._connect(page, self.plan.port, page.asked)
+
+    def _connect(self, page: Page, port: int, what: str) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(page.request(what))
+        connection.setblocking(False)
+        self.selector.register(connection, selectors.EVENT_READ, page)
+        return connection
+
+    def _hear(self, page: Page) -> None:
+        """The stream of a page."""
+        try:
+            chunk = page.stream.recv(65_536)
+        except ConnectionError:
+            chunk = b""
+        if not chunk:
+            self._end_stream(page)
+            return
+        *events, page.heard = (page.heard + chunk).split(b"\n\n")
+        now = time.time()
+        for event in events:
+            _, has_data, data = event.partition(b"data: ")
+            if not has_data:
+                continue
+            self._count("stream event", now)
+            # After a failure the page is asked for later.
+            if page.is_another(json.loads(data), now) and not page.socket and not page.failures:
+                page.asked = "page"
+                self._ask(page)
+
+    def _end_stream(self, page: Page) -> None:
+        now = time.time()
+        self._count("stream ended", now)
+        self.selector.unregister(page.stream)
+        page.stream.close()
+        page.stream, page.heard = None, b""
+        if not page.socket:  # the page, which tells whether there is still a flight
+            page.asked = "page"
+            self._later(page, now + random.uniform(1, RECONNECTS_AFTER_S))
+
+    def _count(self, kind: str, now: float) -> None:
+        if now >= self.counts_from:
+            self.answers[kind] += 1
 
     def _read(self, page: Page) -> None:
         try:
@@ -189,15 +239,18 @@ class Crowd:
         page.socket = None
         if now >= self.counts_from:
             self.took_ms[page.asked].append(1000 * (now - page.sent_at))
-            self.answers[f"{page.asked} {status}"] += 1
+        self._count(f"{page.asked} {status}", now)
         pause_s = page.take(status, body, now)
-        if pause_s >= 0:
+        if page.asked == "position" and self.plan.streams_port:
+            if not page.stream:
+                page.stream = self._connect(page, self.plan.streams_port, "stream")
+        elif pause_s >= 0:
             self._later(page, now + pause_s * random.uniform(0.9, 1.1))
 
     def _give_up(self, now: float) -> None:
         late = [key.data for key in self.selector.get_map().values()] if self._is_turn(now) else []
         for page in late:
-            if now - page.sent_at > TIMEOUT_S:
+            if page.socket and now - page.sent_at > TIMEOUT_S:
                 self._answered(page, 0, b"")
 
     def _is_turn(self, now: float) -> bool:

@@ -1,0 +1,125 @@
+"""The page is told where its drone is by a stream, and asks where there is none."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from fleet.models import Drone
+from orders import lifecycle
+from orders.states import Status
+from tracking.page import page_context
+from tracking.tests import looks
+from tracking.tests.phone import Visit, map_is_there
+from tracking.tests.streaming import streaming
+from tracking.tests.test_browser_polls import asked_by
+from wingxtra.accounts.identity import GCS
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.fixture
+def url(monkeypatch: pytest.MonkeyPatch, quick: None) -> Iterator[str]:
+    """The page is not asked for because it is old."""
+    monkeypatch.setattr(page_context, "REFRESH_IN_FLIGHT_S", 30)
+    with streaming() as url:
+        yield url
+
+
+def flies_to(share: float, page: Page) -> None:
+    """The page shows that the drone has flown this share of its way."""
+    before = page.locator("#where").get_attribute("data-drone")
+    looks.place(Drone.objects.get().pk, share)
+    expect(page.locator("#where")).not_to_have_attribute("data-drone", str(before))
+
+
+def test_the_drone_moves_by_events_and_nothing_is_asked_for(visit: Visit, url: str) -> None:
+    with_events(visit, url)
+
+
+def with_events(visit: Visit, url: str) -> Page:
+    """A page that has stopped asking, because it is told."""
+    page = visit(looks.on_its_way(), streams=url)
+    map_is_there(page)
+    page.wait_for_timeout(2_500)
+    asked = asked_by(page)
+    left = page.locator("[data-left]").inner_text()
+    for share in (0.7, 0.8, 0.9):
+        flies_to(share, page)
+    expect(page.locator("[data-left]")).not_to_have_text(left)
+    page.wait_for_timeout(2_000)
+    assert asked == []
+    return page
+
+
+def test_a_step_brings_the_page_and_the_stream_goes_on(visit: Visit, url: str) -> None:
+    order = looks.on_its_way()
+    page = visit(order, streams=url)
+    map_is_there(page)
+    page.wait_for_timeout(2_500)
+    asked = asked_by(page)
+
+    lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
+
+    expect(page.locator("#headline")).to_have_text("Your drone is here", timeout=4_000)
+    flies_to(0.2, page)
+    assert asked == ["page"]
+
+
+def test_a_hidden_page_has_no_stream_until_it_is_shown(visit: Visit, url: str) -> None:
+    page = with_events(visit, url)
+    page.evaluate(HIDE, True)
+    page.wait_for_timeout(500)
+    before = page.locator("#where").get_attribute("data-drone")
+    looks.place(Drone.objects.get().pk, 0.3)
+    page.wait_for_timeout(2_000)
+    assert page.locator("#where").get_attribute("data-drone") == before
+
+    page.evaluate(HIDE, False)
+
+    expect(page.locator("#where")).not_to_have_attribute("data-drone", str(before))
+    asked = asked_by(page)
+    flies_to(0.4, page)
+    assert "page" not in asked
+
+
+def test_with_save_data_it_asks(visit: Visit, url: str) -> None:
+    page = visit(looks.on_its_way(), streams=url)
+    page.add_init_script(
+        "Object.defineProperty(navigator, 'connection', { value: { saveData: true } })"
+    )
+    address, opened = page.url, list[str]()
+    page.goto("about:blank")
+    page.on("request", lambda asked: opened.append(asked.url))
+    page.goto(address)
+    map_is_there(page)
+    flies_to(0.9, page)
+    assert [one for one in opened if one.endswith("/stream")] == []
+
+
+def test_where_the_stream_breaks_the_page_asks_until_it_is_back(
+    visit: Visit, monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
+    monkeypatch.setattr(page_context, "REFRESH_IN_FLIGHT_S", 30)
+    with streaming() as url:
+        page = with_events(visit, url)
+    asked = asked_by(page)
+    for share in (0.3, 0.4):
+        flies_to(share, page)
+    assert "position" in asked
+    expect(page.locator("#lost")).to_be_empty()
+
+
+def test_where_there_is_no_stream_the_page_asks(visit: Visit, quick: None) -> None:
+    """As without the proxy: web processes answer 404."""
+    page = visit(looks.on_its_way())
+    map_is_there(page)
+    asked = asked_by(page)
+    for share in (0.7, 0.8):
+        flies_to(share, page)
+    assert "position" in asked
