@@ -21,7 +21,8 @@ class CustomerMessageQuerySet(OutgoingQuerySet["CustomerMessage"]):
 
     def due(self, now: datetime) -> Self:
         """Messages to send now. The first worker to claim one sends it."""
-        claimed = CustomerMessage.objects.order_by().filter(claimed_until__gt=now)
+        # Claimed ones wait, too. Said here, PostgreSQL knows that they are few, and scans no table.
+        claimed = CustomerMessage.objects.order_by().waiting().filter(claimed_until__gt=now)
         return super().due(now).waiting().filter(~Exists(claimed[MAX_CLAIMED - 1 : MAX_CLAIMED]))
 
     def given_up(self) -> Self:
