@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 PATH = re.compile(r"/track/([^/]+)/stream")
-LOOK_EVERY_S = 0.2
+LOOK_EVERY_S = 0.1
 # Threads for what waits for database and Redis: opening a stream, reading facts.
 THREADS = 4
 OPENS_WITHIN_S = 10.0
