@@ -107,7 +107,7 @@ def test_control_without_the_locks_only_the_unique_index_prevents_it(
 
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_the_check_for_a_pause_waits_for_one_that_is_being_saved(everywhere: bool) -> None:
-    order = OrderFactory()
+    order: Order = OrderFactory()
     areas, is_written = ServiceArea.objects.filter(pk=order.service_area_id), Event()
 
     def pause() -> None:
