@@ -178,6 +178,7 @@ _ACCEPTED = Update(
     mission_ids=list,
     at=datetime,
 )
+# Missions before their parts, as all who lock both: `publishing` and `recalls` claim the mission.
 _OVER = Updates(
     Update(
         lambda job_ids, at, by, because: (

@@ -30,7 +30,7 @@ Outcome = TypeVar("Outcome")  # runs.Outcome; runs imports this
 
 
 def counted(run: Callable[P, Outcome]) -> Callable[P, Outcome]:
-    """Decorates `planning.runs.run`. A run that raises is not counted."""
+    """Decorates the runs of `planning.runs`. A run that raises is not counted."""
 
     @wraps(run)
     def counting(*args: P.args, **kwargs: P.kwargs) -> Outcome:

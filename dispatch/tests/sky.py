@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import time_machine
+from django.db import transaction
 from django.utils import timezone
 
 from dispatch.missions import bridge, publishing, publishing_pause, recalls
@@ -113,7 +114,7 @@ class Sky:
             message=event.message,
             intent_id=UUID(mission.intent_id),
         )
-        with suppress(Problem):
+        with suppress(Problem), transaction.atomic():  # as the API: a refused one leaves nothing
             report(UUID(mission.order_id), about, by=GCS)
 
     def fault(self, kind: str, drone_id: str | None = None, **settings: Any) -> None:

@@ -3,20 +3,27 @@
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, connections
+from django.db import IntegrityError, connection, connections, transaction
 
 from dispatch.models import DispatchRun
 from dispatch.planning import area_locks, runs
 from dispatch.planning.optimum import planner
+from dispatch.tests.test_counters import until
+from dispatch.tests.test_mission_locks import another_one_waits
+from dispatch.tests.test_missions import closing
+from fleet import policy
+from fleet.models import ServiceArea
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders import unit_of_work
 from orders.models import DeliveryJob, Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory
-from wingxtra.accounts.identity import DISPATCHER
+from wingxtra.accounts.identity import DISPATCHER, SYSTEM
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -96,3 +103,28 @@ def test_control_without_the_locks_only_the_unique_index_prevents_it(
     refused = [result for result in found if isinstance(result, str)]
     assert len(refused) == PROCESSES - 1, found
     assert any("one_active_job_per" in result for result in refused), found
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_the_check_for_a_pause_waits_for_one_that_is_being_saved(everywhere: bool) -> None:
+    order: Order = OrderFactory()
+    areas, is_written = ServiceArea.objects.filter(pk=order.service_area_id), Event()
+
+    def pause() -> None:
+        with transaction.atomic():
+            if everywhere:
+                policy.change(by=SYSTEM, dispatch_paused=True)
+            else:
+                areas.update(dispatch_paused=True)
+            is_written.set()
+            until(another_one_waits)
+
+    with ThreadPoolExecutor(1) as pool:
+        pausing = pool.submit(closing(pause))
+        assert is_written.wait(10)
+        with transaction.atomic():
+            # The control: without waiting, dispatch is not paused.
+            assert not policy.current().dispatch_paused
+            assert not areas.get().dispatch_paused
+            assert runs._paused([order]) == {0: "Dispatch was paused while this run was planning."}
+        pausing.result(10)

@@ -196,8 +196,11 @@ class Update:
 
 
 class Updates:
-    """Updates of rows of different tables in one statement. PostgreSQL makes them in any order, so
-    none may need another.
+    """Updates of rows of different tables in one statement. Each sees the rows as they were before,
+    so none may need another.
+
+    The first is the statement itself and the others are its WITH, which PostgreSQL carries out
+    afterwards: so it locks the rows of the first before those of the others.
     """
 
     def __init__(self, *updates: Update) -> None:
@@ -207,9 +210,10 @@ class Updates:
         """values: of the parameters of all of them."""
         compiled = [sql_and_places for one in self._updates if (sql_and_places := one.compiled)[0]]
         if compiled:
-            *others, last = (sql for sql, _ in compiled)
-            given = [value for _, places in compiled for value in _given(places, values)]
-            connection.run(_with_changes(tuple(others), last), given)
+            first, *others = compiled
+            text = _with_changes(tuple(sql for sql, _ in others), first[0])
+            in_text = [*others, first]
+            connection.run(text, [v for _, places in in_text for v in _given(places, values)])
 
 
 def _stand_ins(kinds: dict[str, type]) -> dict[str, Any]:
@@ -432,9 +436,9 @@ def _insert_sql(model: type[Model], rows: int, on_conflict: str) -> tuple[str, b
 
 
 @cache
-def _with_changes(updates: tuple[str, ...], last: str) -> str:
+def _with_changes(updates: tuple[str, ...], statement: str) -> str:
     named = ", ".join(f"change_{number} AS ({update})" for number, update in enumerate(updates))
-    return f"WITH {named} {last}" if named else last
+    return f"WITH {named} {statement}" if named else statement
 
 
 @cache
