@@ -343,8 +343,8 @@ def _mark_live_again(mission_id: UUID) -> None:
     part = MissionPart.objects.with_related().get(mission=mission_id)
     try:
         with transaction.atomic():
-            MissionPart.objects.filter(pk=part.pk).update(live=True)
             Mission.objects.filter(pk=mission_id).update(live=True)
+            MissionPart.objects.filter(pk=part.pk).update(live=True)
     except IntegrityError:
         drone_id = part.mission.drone_id
         message = (
