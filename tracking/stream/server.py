@@ -83,8 +83,10 @@ class Server:
         self._end_all()
         if self._connections:
             await asyncio.wait(self._connections, timeout=ENDS_WITHIN_S)
-        for begun in (*work, *self._connections, *self._reading.values()):
-            begun.cancel()
+        for task in (*work, *self._connections):
+            task.cancel()
+        for reading in self._reading.values():
+            reading.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._looker.shutdown()
         with suppress(redis_client.Away):  # it is not counted any more after some seconds
