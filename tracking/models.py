@@ -121,20 +121,23 @@ class WebhookDeliveryQuerySet(OutgoingQuerySet["WebhookDelivery"]):
             event_id__lt=OuterRef("event_id"),
         )
         own = rows.filter(claimed_until__gt=now, endpoint=OuterRef("endpoint"))
+        quick = WebhookEndpoint.objects.filter(pk=OuterRef("endpoint"), is_quick=True)
         rows = super().due(now).waiting()
-        return rows.filter(~Exists(earlier), _room(own, MAX_CLAIMED_PER_QUICK_ENDPOINT))
+        return rows.filter(
+            ~Exists(earlier),
+            _room(own, MAX_CLAIMED_PER_ENDPOINT)
+            | Q(Exists(quick)) & _room(own, MAX_CLAIMED_PER_QUICK_ENDPOINT),
+        )
 
     def due(self, now: datetime) -> Self:
         """Deliveries to send now. The first worker to claim one sends it."""
         claimed = WebhookDelivery.objects.order_by().filter(claimed_until__gt=now)
         at_once = settings.WEBHOOK_AT_ONCE
-        own = claimed.filter(endpoint=OuterRef("pk"))
         slow = claimed.filter(endpoint__is_quick=False)
         merchants = claimed.filter(endpoint__merchant=OuterRef("merchant"))
         ready = WebhookEndpoint.objects.filter(
             Q(rests_until__isnull=True) | Q(rests_until__lte=now),
-            Q(is_quick=True)
-            | _room(slow, max(1, at_once // 2)) & _room(own, MAX_CLAIMED_PER_ENDPOINT),
+            Q(is_quick=True) | _room(slow, max(1, at_once // 2)),
             _room(merchants, MAX_CLAIMED_PER_MERCHANT),
             pk=OuterRef("endpoint"),
             enabled=True,

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import structlog
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import InterfaceError, OperationalError, connections
 from django.http import HttpRequest, HttpResponse
@@ -43,6 +44,8 @@ STUCK_S = 10.0
 READ_AGAIN_S = 2.0
 RETRY_AFTER_S = 30
 ENDS_WITHIN_S = 3.0
+# Of a link whose pages do not all know the same: they are told at the next look.
+UNKNOWN: news.State = ()
 
 
 @dataclass(slots=True)
@@ -62,7 +65,7 @@ class Server:
         self._looks = news.Looks()
         self._looked_at_s = self._tried_at_s = time.monotonic()
         self._unlooked: set[str] = set()  # links whose facts have just been read
-        self._reading: set[str] = set()
+        self._reading: dict[str, asyncio.Future[None]] = {}
         self._connections: set[asyncio.Task[None]] = set()
         self._pool, self._looker = ThreadPoolExecutor(THREADS), ThreadPoolExecutor(1)
 
@@ -82,6 +85,8 @@ class Server:
             await asyncio.wait(self._connections, timeout=ENDS_WITHIN_S)
         for task in (*work, *self._connections):
             task.cancel()
+        for reading in self._reading.values():
+            reading.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._looker.shutdown()
         with suppress(redis_client.Away):  # it is not counted any more after some seconds
@@ -121,6 +126,8 @@ class Server:
             for stream in link.streams:
                 if event := new.events.get(stream.language):
                     stream.tell(event)
+                else:  # it has opened since
+                    link.state = UNKNOWN
                 if new.is_last:
                     stream.end(SOON_MS)
 
@@ -128,18 +135,20 @@ class Server:
         """Read facts from the database, in threads; the next look finds them."""
         for name in missing:
             if name not in self._reading:
-                self._reading.add(name)
                 reading = _in_thread(self._pool, partial(_keep_facts, name))
+                self._reading[name] = reading
                 reading.add_done_callback(partial(self._was_read, name))
 
     def _was_read(self, name: str, reading: "asyncio.Future[None]") -> None:
+        if reading.cancelled():  # at the end of the process
+            return
         error = reading.exception()
         if error is None:
-            self._reading.discard(name)
+            del self._reading[name]
             self._unlooked.add(name)
             return
         # The database or Redis is away, which is logged there.
-        asyncio.get_running_loop().call_later(READ_AGAIN_S, self._reading.discard, name)
+        asyncio.get_running_loop().call_later(READ_AGAIN_S, self._reading.pop, name, None)
         if isinstance(error, redis_client.Away | OperationalError | InterfaceError):
             return
         if not isinstance(error, NotFound):
@@ -176,7 +185,7 @@ class Server:
             answer = await self._answer(request, reader, writer)
             if answer is not None:
                 writer.write(http.encoded(answer))
-        except http.NoRequest:
+        except (http.NoRequest, SuspiciousOperation):
             writer.write(http.encoded(http.refusal(HTTPStatus.BAD_REQUEST)))
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError):
             pass  # the client is gone, or sends no request
@@ -252,6 +261,9 @@ class Server:
         writer.write(http.STREAM_HEAD + retry(SPREAD_MS) + first.event)
         link = self._links.setdefault(name, Link(first.state))
         link.streams.add(stream)
+        if link.state != first.state:  # either the others or this one know something older
+            link.state = UNKNOWN
+            self._unlooked.add(name)
         try:
             async with asyncio.timeout(LASTS_S * random.uniform(0.8, 1.2)):  # noqa: S311
                 await reader.read(1)  # until the client or `Stream.end` closes the connection

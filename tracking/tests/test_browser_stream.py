@@ -1,9 +1,10 @@
 """The page is told where its drone is by a stream, and asks where there is none."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from fleet.models import Drone
 from orders import lifecycle
@@ -21,6 +22,28 @@ HIDE = """hidden => {
     Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
+
+
+# Holds back what the page asked for until the stream has its first event.
+HOLD_BACK = """
+    let heard;
+    const hears = new Promise((done) => { heard = done; });
+    window.EventSource = class extends EventSource {
+        constructor(url) {
+            super(url);
+            this.addEventListener("message", () => setTimeout(heard, 200));
+        }
+    };
+    const ask = fetch;
+    window.held = 0;
+    window.fetch = async (url, options) => {
+        const answer = await ask(url, options);
+        if (!url.includes("/position")) return answer;
+        window.held += 1;
+        await hears;
+        return answer;
+    };
+"""
 
 
 @pytest.fixture
@@ -100,6 +123,26 @@ def test_with_save_data_it_asks(visit: Visit, url: str) -> None:
     map_is_there(page)
     flies_to(0.9, page)
     assert [one for one in opened if one.endswith("/stream")] == []
+
+
+def test_an_answer_from_before_the_stream_does_not_end_it(visit: Visit, url: str) -> None:
+    """It may know another position than the first event: nothing holds the events back."""
+    page = visit(looks.on_its_way(), streams=url)
+    first = [True]
+
+    def fail_once(route: Route) -> None:
+        route.abort() if first and first.pop() else route.fallback()
+
+    page.route(re.compile(r"/stream$"), fail_once)
+    page.add_init_script(HOLD_BACK)
+    page.goto(page.url)
+    while page.evaluate("held") == 0:
+        page.wait_for_timeout(50)
+    flies_to(0.9, page)
+    page.wait_for_timeout(1_000)
+    asked = asked_by(page)
+    page.wait_for_timeout(2_500)
+    assert (first, asked) == ([], [])
 
 
 def test_where_the_stream_breaks_the_page_asks_until_it_is_back(

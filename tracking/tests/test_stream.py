@@ -27,6 +27,7 @@ from tracking.stream import connection, news, server
 from tracking.tests.deliveries import DRONE_ID, LAT, LNG, expect_in, secret_order, secrets_of
 from tracking.tests.streaming import Page, streaming
 from wingxtra.accounts.identity import GCS
+from wingxtra.problems import NotFound
 from wingxtra.redis_client import Script
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -189,6 +190,28 @@ def test_a_page_opened_later_is_told_at_once(listen: Listen) -> None:
     assert listen(order).event()["position"]["lat"] == lat
 
 
+@pytest.mark.parametrize("query", ["", "?lang=fr"])
+def test_a_page_that_opens_during_a_change_is_told_it(
+    query: str, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read the facts before the change, and the other page is told before it listens."""
+    order = secret_order(Status.ENROUTE)
+    there = listen(order)
+    before = there.event()
+    first = server._first
+
+    def slowly(*of: Any) -> Any:
+        found = first(*of)
+        lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
+        time.sleep(QUIET_S)
+        return found
+
+    monkeypatch.setattr(server, "_first", slowly)
+    late = listen(order, query)
+    assert there.event()["page"] != late.event()["page"] == before["page"]
+    assert late.event(2)["page"] != before["page"]
+
+
 def test_a_broken_delivery_stops_no_other(
     listen: Listen, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -299,6 +322,29 @@ def test_a_slow_read_holds_up_no_other_link(
     assert pages[0].event(6)["page"]
 
 
+def test_reads_that_are_not_done_at_the_end_leave_no_errors_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    began: list[str] = []
+    orders = [order_in(Status.ENROUTE) for _ in range(server.THREADS + 2)]
+    with streaming() as url, ExitStack() as stack:
+        for order in orders:
+            stack.enter_context(Page(url, order))
+
+        def slowly(canonical: str, now: datetime) -> facts.Facts:
+            began.append(canonical)
+            time.sleep(1)
+            raise NotFound("delivery")
+
+        monkeypatch.setattr(facts, "read", slowly)
+        cache.drop(*(order.public_tracking_id for order in orders))
+        while len(began) < server.THREADS:
+            time.sleep(0.05)
+    time.sleep(1.5)  # until they are done
+    assert len(began) == server.THREADS
+    assert "xception" not in caplog.text
+
+
 # --- refusals ------------------------------------------------------------------------------------
 
 
@@ -319,6 +365,13 @@ def test_a_link_that_was_renewed_ends_its_streams(listen: Listen) -> None:
     tracking_link.renew(order.pk, by=GCS)
     assert page.is_ended()
     assert listen(order).status == 404
+
+
+def test_a_query_with_too_many_fields_is_refused_without_an_error(
+    listen: Listen, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert listen(secret_order(Status.ENROUTE), f"?{'a=&' * 2_000}").status == 400
+    assert "stream_failed" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """The process of the streams: its end, and outages."""
 
 import re
+import resource
 import signal
 import time
 
+import psutil
 import pytest
 import requests
 from django.utils import timezone
@@ -46,6 +48,17 @@ def test_at_sigterm_its_streams_end_and_say_when_to_connect_again() -> None:
     assert len(again_ms) > 10  # spread
     assert min(again_ms) >= 1_000
     assert redis_client.ask(lambda client: client.hgetall(news.OPEN)) == {}
+
+
+def test_it_may_have_as_many_connections_as_the_machine_allows() -> None:
+    """And not the 1,024 that a process has without asking for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
+    try:
+        with stream_process() as (_, process):
+            assert psutil.Process(process.pid).rlimit(psutil.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_while_valkey_is_away_streams_end_and_come_back_with_it(settings: Settings) -> None:

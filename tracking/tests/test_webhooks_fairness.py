@@ -18,7 +18,7 @@ import pytest
 import time_machine
 from django.db import connections
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from orders import lifecycle
 from orders.states import EventType, Happened, Status
@@ -125,6 +125,16 @@ def test_a_quick_endpoint_gets_more_and_leaves_some_to_the_others_of_its_merchan
     others = waiting(other, 3)
     taken = [deliveries.take(pk) is not None for pk in others]
     assert sum(taken) == MAX_CLAIMED_PER_MERCHANT - MAX_CLAIMED_PER_QUICK_ENDPOINT
+
+
+def test_one_statement_tells_that_an_endpoint_has_no_room(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    """A busy endpoint causes many calls that find nothing to do."""
+    *taken, third = waiting(WebhookFactory(), MAX_CLAIMED_PER_ENDPOINT + 1)
+    assert all(deliveries.take(pk) for pk in taken)
+    with django_assert_num_queries(1):
+        assert deliveries.take(third) is None
 
 
 def test_the_endpoints_of_one_merchant_share_a_limit() -> None:

@@ -81,11 +81,15 @@ def test_events_of_a_stream_come_one_by_one_and_only_from_its_own_process() -> N
             drawn_s = time.monotonic()
             assert f'"lat":{round(lat, 4)}' in page.chunk()
             assert time.monotonic() - drawn_s < 1
-        # Two of one address, whatever it says of itself.
+        # Two of one address, also if it names others.
         others = [Page(address, order, **{"X-Forwarded-For": f"9.9.9.{n}"}) for n in range(2)]
         for other in others:
             other.close()
         assert [other.status for other in others] == [200, 429]
+        # The place of a client that has gone is free, without a failed event.
+        time.sleep(0.5)
+        with Page(address, order) as another:
+            assert another.status == 200
         assert requests.get(url + path, timeout=5).status_code == 404
         assert requests.get(f"{address}/track/a/b/stream", timeout=5).status_code == 404
 

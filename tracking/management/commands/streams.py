@@ -1,4 +1,5 @@
 import asyncio
+import resource
 import signal
 from typing import Any
 
@@ -16,6 +17,9 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8001)
 
     def handle(self, *, host: str, port: int, **options: Any) -> None:
+        # Usually 1,024, which are fewer than STREAMS_AT_ONCE.
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         metrics.share()
         asyncio.run(_serve(host, port))
 

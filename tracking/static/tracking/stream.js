@@ -6,6 +6,7 @@
   const AGAIN_S = 30; // after a connection that the server refused, up to twice as long
   let source = null;
   let notBefore = 0;
+  let heard_ms = 0; // when the connection was opened or the last event came
   let heardAt = null; // when the drone was where the last event says
 
   // Whether positions come by themselves.
@@ -18,10 +19,13 @@
 
   function open(stream) {
     source = new EventSource(stream);
-    source.onopen = Track.heard;
+    source.onopen = () => {
+      heard_ms = Date.now();
+      Track.heard();
+    };
     source.onmessage = ({ data }) => {
       const seen = JSON.parse(data);
-      heardAt = seen.at;
+      [heard_ms, heardAt] = [Date.now(), seen.at];
       Track.take(seen);
     };
     // The browser connects again by itself, unless the server refused.
@@ -41,9 +45,11 @@
     notBefore = Date.now() + AGAIN_S * 1000 * (1 + Math.random());
   }
 
-  // What was asked for after a silence. If it is news, something on the way holds the events back.
-  function compare(seen) {
-    if (source?.readyState === EventSource.OPEN && seen.at !== heardAt) giveUp();
+  // What was asked for at this time, after a silence that still lasts. If it is news, something on the
+  // way holds the events back.
+  function compare(seen, asked_ms) {
+    const isSilent = source?.readyState === EventSource.OPEN && heard_ms < asked_ms;
+    if (isSilent && seen.at !== heardAt) giveUp();
   }
 
   Track.hear({ listens, compare });

@@ -143,11 +143,12 @@ const Track = (() => {
 
   async function look() {
     if (sending) return next();
+    const asked_ms = Date.now();
     try {
       const answer = await fetch(page.dataset.position, { cache: "no-store", signal: AbortSignal.timeout(POSITION_TIMEOUT_MS) });
       if (!answer.ok) throw answer;
       const seen = await answer.json();
-      stream.compare(seen);
+      stream.compare(seen, asked_ms);
       take(seen);
     } catch (answer) {
       waitAs(answer);
