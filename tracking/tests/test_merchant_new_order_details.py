@@ -100,8 +100,8 @@ def test_the_form_costs_the_same_statements_with_one_store_and_with_many(client,
             assert client.get(LIVE).status_code == 200
         return len(taken)
 
-    # Session, user, merchant; stores, last order; five for the map's areas and hubs.
-    assert statements() == 10
+    # Session, user, merchant; stores, last order; two for the map's areas and hubs.
+    assert statements() == 7
     for _ in range(9):
         StoreFactory(merchant=merchant)
-    assert statements() == 10
+    assert statements() == 7

@@ -231,6 +231,6 @@ def test_it_takes_the_same_statements_for_any_number_of_fields_and_stores(
         reading.append(len(read))
         changing.append(len(written))
         StoreFactory.create_batch(3, merchant=row.merchant)
-    rulebook = 5  # kept in memory outside of a test's transaction
+    rulebook = 2  # kept in memory outside of a test's transaction
     assert reading[0] == reading[1] == 5 + rulebook
     assert changing[0] == changing[1] == 11 + rulebook

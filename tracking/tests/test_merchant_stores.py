@@ -252,8 +252,8 @@ def test_the_pages_cost_a_fixed_number_of_statements(client, merchant):
             page(client, path)
         return len(taken)
 
-    # Session, user, merchant; the stores; five for the areas and hubs; whether there are orders.
-    expected = {LIST: 4, NEW: 8, of(store): 9, of(store) + "remove/": 5}
+    # Session, user, merchant; the stores; two for the areas and hubs; whether there are orders.
+    expected = {LIST: 4, NEW: 5, of(store): 6, of(store) + "remove/": 5}
     assert {path: statements(path) for path in expected} == expected
     for _ in range(9):
         StoreFactory(merchant=merchant, hours=HOURS)

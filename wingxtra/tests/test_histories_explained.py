@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from dispatch.missions import delays
 from dispatch.missions.records import writing
-from dispatch.planning import runs
+from dispatch.planning.inputs import waiting
 from orders.console import pages as order_pages
 from orders.models import EVENT_MARGIN, DeliveryEvent, Order
 from orders.outcome import _refuse_when_too_late
@@ -120,7 +120,7 @@ OF_ONE_ORDER: dict[str, Callable[[Order], Any]] = {
     "customer's page": lambda order: got(Client(), f"/track/{order.public_tracking_id}/"),
     "news of orders": lambda order: order_pages.watch_of().token([order]),
     "delays": lambda order: delays.tell(timezone.now()),
-    "unsent orders": lambda order: runs._unsent([order.service_area]),
+    "unsent orders": lambda order: waiting.unsent([order.service_area_id]),
     "flight record": lambda order: writing.write(list(order.history())),
     "correction": lambda order: _refuse_when_too_late(order, timezone.now()),
     "evidence": lambda order: evidence.record_context(order, AS_MERCHANT, timezone.now()),
