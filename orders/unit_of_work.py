@@ -23,8 +23,9 @@ from fleet.models import Drone
 from orders.models import DeliveryEvent, DeliveryJob, Order, Store
 from orders.states import EventType, Happened
 from wingxtra.accounts.identity import Actor
-from wingxtra.database import bulk, statements
-from wingxtra.database.statements import RowChange, Statement
+from wingxtra.database import bulk, few_rows
+from wingxtra.database.few_rows import RowChange
+from wingxtra.database.statements import Statement
 from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound, Problem
 
 # A reported time that is corrected by more than this is kept in the event as `reported_at`.
@@ -230,7 +231,7 @@ def write_new(orders: Sequence[Order], *, by: Actor) -> list[Order]:
 def _deleted_stores(orders: Sequence[Order]) -> set[UUID]:
     """The stores of these orders that are gone. The others stay until the transaction ends."""
     stores = {order.store.pk: order.store for order in orders if order.store is not None}
-    return {pk for pk in sorted(stores) if not statements.lock_against_deletion(stores[pk])}
+    return {pk for pk in sorted(stores) if not few_rows.lock_against_deletion(stores[pk])}
 
 
 @dataclass
@@ -331,7 +332,7 @@ class Change:
         """
         gone = _deleted_stores(self.orders)
         wanted = [order for order in self.orders if order.store_id not in gone]
-        new = statements.insert_those_that_are_new(wanted)
+        new = few_rows.insert_those_that_are_new(wanted)
         written = {order.pk for order in new}
         self.events = [event for event in self.events if event.order_id in written]
         self._write_events()

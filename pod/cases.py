@@ -21,7 +21,7 @@ from pod.models import Case
 from pod.pictures import case_photos, images
 from wingxtra.accounts.identity import Actor
 from wingxtra.broker import enqueue
-from wingxtra.database import statements
+from wingxtra.database import few_rows
 from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
 
 OPEN_FOR = timedelta(days=7)
@@ -80,7 +80,7 @@ def open_case(order_id: UUID, complaint: Complaint, *, by: Actor) -> lifecycle.D
             upload=stored_as,
             fingerprint=complaint.fingerprint,
         )
-        statements.insert([case])
+        few_rows.insert([case])
         if stored_as:
             enqueue(encode_photo, str(case.pk))  # the sweep asks again if that is lost
         message = f"The customer says: {complaint.kind.label.lower()}."

@@ -26,7 +26,7 @@ from pod.models import ProofOfDelivery
 from pod.pictures import images
 from pod.whereabouts import Whereabouts
 from wingxtra.accounts.identity import Actor
-from wingxtra.database import statements
+from wingxtra.database import few_rows
 from wingxtra.problems import Conflict, NotFound, Problem
 
 LINK_MAX_AGE_S = 300
@@ -193,7 +193,7 @@ class _Recorder:
             recorded_by=str(self.by),
             **_drone_columns(drone),
         )
-        statements.insert([proof])
+        few_rows.insert([proof])
         return proof
 
     def result(self) -> Recorded:

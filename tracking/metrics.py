@@ -30,7 +30,7 @@ def webhooks(now: datetime) -> Iterator[Metric]:
 
 
 def streams(now: datetime) -> Iterator[Metric]:
-    """Of the processes that have told their number lately."""
+    """How many streams are open, summed over the processes that reported within TOLD_FOR_S."""
     told: Any = redis_client.ask(lambda client: client.hgetall(news.OPEN))
     numbers = [value.split() for value in told.values()]
     latest_s = now.timestamp() - news.TOLD_FOR_S

@@ -21,7 +21,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from wingxtra.database import statements
+from wingxtra.database import few_rows
 from wingxtra.database.statements import Update
 
 # The next sweep sends the rest.
@@ -100,7 +100,7 @@ class Claim(Generic[M]):
             changed = self.mine().update(**values)
         else:
             mine = {"pk": self.pk, "claim_id": self.id}
-            changed = statements.update_where(self.model, mine, **values)
+            changed = few_rows.update_where(self.model, mine, **values)
         if not changed:
             self._lose()
 

@@ -83,7 +83,7 @@ _paused_until = _refusal_logged_at = 0.0
 
 @dataclass(slots=True)
 class _Request:
-    """Of a web request: how long it may still wait for Redis, and what was read ahead by key."""
+    """How long a web request may still wait for Redis, and what it has read ahead, by key."""
 
     left_s: float = WAIT_S
     ahead: "dict[str, Answer]" = field(default_factory=dict)

@@ -35,8 +35,9 @@ from orders.states import (
     Status,
 )
 from wingxtra.accounts.identity import Actor
-from wingxtra.database import statements, transactions
-from wingxtra.database.statements import RowChange, Statement
+from wingxtra.database import few_rows, transactions
+from wingxtra.database.few_rows import RowChange
+from wingxtra.database.statements import Statement
 from wingxtra.problems import FieldProblem, Invalid
 from wingxtra.sentences import sentence
 
@@ -151,7 +152,7 @@ def _keep(event: MissionEvent, order_id: UUID, job: DeliveryJob | None) -> None:
     changes = [RowChange(Mission, job.mission_intent_id, said)] if job else []
     if event.key:
         row = MissionReport(order_id=order_id, key=event.key, type=event.type)
-        statements.insert([row], changes)
+        few_rows.insert([row], changes)
     else:
         for change in changes:
             change.run()

@@ -25,7 +25,7 @@ from orders import lifecycle
 from orders.lifecycle import Assignment
 from orders.models import Order, WaitingOrder
 from wingxtra.accounts.identity import DISPATCHER, Actor
-from wingxtra.database import bulk, statements
+from wingxtra.database import bulk, few_rows
 from wingxtra.database.statements import Statement, connection
 from wingxtra.problems import Conflict, NotFound
 
@@ -117,7 +117,7 @@ def _run(asked: _Asked, area_ids: Sequence[UUID]) -> Outcome:
     if not orders and not unsent:
         record.note = NO_ORDERS
         if asked.trigger != DispatchRun.Trigger.SCHEDULE:
-            statements.insert([record])
+            few_rows.insert([record])
         return Outcome(record)
     loaded_s = time.perf_counter() - asked.started_s
     run_metrics.phase_seconds.labels("load").observe(loaded_s)
@@ -223,7 +223,7 @@ def _apply(
     # A scheduled run that had nothing to decide writes no row.
     if outcome.decisions or record.trigger != DispatchRun.Trigger.SCHEDULE:
         record.duration_ms = round((time.perf_counter() - asked.started_s) * 1000)
-        statements.insert([record])
+        few_rows.insert([record])
         bulk.copy(outcome.decisions)
     return outcome
 

@@ -32,7 +32,7 @@ GROUPS = (By.AREA, By.PRIORITY, By.MERCHANT, By.HUB)
 
 
 class Outcome(IntEnum):
-    """Of an order, as the report counts it. OVERDUE: open past its promise."""
+    """How the report counts an order. OVERDUE: it is open, and its promise has passed."""
 
     OPEN = 0
     OVERDUE = 1
@@ -112,14 +112,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Told:
-    """Orders as columns. door_s: from the start to the door; only of delivered ones."""
+    """Orders as columns. door_s: seconds from the start to the door; NaN without a delivery."""
 
     by: dict[By, Column]
     outcome: Ints
     door_s: Floats
 
     def figures(self) -> dict[By, dict[Key, Figures]]:
-        """Of each group, by its key. Keys without an order are left out."""
+        """The figures of each group that has an order, by the group's key."""
         delivered = (self.outcome == Outcome.KEPT) | (self.outcome == Outcome.LATE)
         (rows,) = np.nonzero(delivered)
         rows = rows[np.argsort(self.door_s[rows])]
@@ -176,14 +176,14 @@ def percentiles(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flown:
-    """Flights as columns. battery_pct: NaN if it is not known."""
+    """Flights as columns. air_s: seconds in the air. battery_pct: used charge; NaN if not known."""
 
     by: dict[By, Column]
     air_s: Floats
     battery_pct: Floats
 
     def figures(self) -> dict[By, dict[Key, Flights]]:
-        """Of each group, by its key. Keys without a flight are left out."""
+        """The figures of each group that has a flight, by the group's key."""
         return {by: dict(self._flights(column)) for by, column in self.by.items()}
 
     def _flights(self, column: Column) -> list[tuple[Key, Flights]]:

@@ -20,7 +20,7 @@ from orders.models import DeliveryEvent, Order, OrderQuerySet
 from orders.states import IN_FLIGHT, TERMINAL, EventType, PodRequirement, Status
 from tracking.messages import whatsapp
 from tracking.messages.models import CodeToTell, CustomerMessage
-from wingxtra.database import statements
+from wingxtra.database import few_rows
 from wingxtra.webhooks import secrets
 
 log = structlog.get_logger(__name__)
@@ -162,7 +162,7 @@ def write(wanted: Iterable[Wanted]) -> list[UUID]:
         for order, kind, event in wanted
         for channel in _channels(order)
     ]
-    return [row.pk for row in statements.insert_those_that_are_new(rows)]
+    return [row.pk for row in few_rows.insert_those_that_are_new(rows)]
 
 
 def usable_channels() -> list[str]:

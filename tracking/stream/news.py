@@ -41,7 +41,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Of a link. events: by language. is_last: the drone is not in flight any more."""
+    """What is new at a link. events: by language. is_last: the drone does not fly any more."""
 
     state: State
     events: Mapping[str, bytes]

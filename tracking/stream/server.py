@@ -44,7 +44,7 @@ STUCK_S = 10.0
 READ_AGAIN_S = 2.0
 RETRY_AFTER_S = 30
 ENDS_WITHIN_S = 3.0
-# Of a link whose pages do not all know the same: they are told at the next look.
+# Stands for the state of a link whose pages know different things: all are told at the next look.
 UNKNOWN: news.State = ()
 
 

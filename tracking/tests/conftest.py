@@ -1,5 +1,7 @@
 import re
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from orders.models import Order
-from tracking.page import cache, page_context
+from tracking.page import cache, facts, page_context
 from tracking.tests.phone import PHONE, Visit
 from tracking.tests.receiver import Receiver, receiving
 
@@ -106,3 +108,18 @@ def visit(chromium: Browser, live_server: LiveServer, quick: None) -> Iterator[V
     for context in contexts:
         context.close()
     assert not trouble
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The reads of facts from the database. Each takes long enough for all who watch to ask."""
+    found: list[str] = []
+    read = facts.read
+
+    def slowly(canonical: str, now: datetime) -> facts.Facts:
+        found.append(canonical)
+        time.sleep(0.5)
+        return read(canonical, now)
+
+    monkeypatch.setattr(facts, "read", slowly)
+    return found

@@ -203,21 +203,6 @@ def test_the_page_asks_in_its_language() -> None:
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The reads of the database. Each takes long enough for all watchers to ask."""
-    found: list[str] = []
-    read = facts.read
-
-    def slowly(canonical: str, now: datetime) -> facts.Facts:
-        found.append(canonical)
-        time.sleep(0.3)
-        return read(canonical, now)
-
-    monkeypatch.setattr(facts, "read", slowly)
-    return found
-
-
-@pytest.fixture
 def crowd() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(WATCHERS) as pool:
         yield pool

@@ -240,21 +240,6 @@ def test_a_broken_delivery_stops_no_other(
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The reads of the database. Each takes long enough for both servers to ask."""
-    found: list[str] = []
-    read = facts.read
-
-    def slowly(canonical: str, now: datetime) -> facts.Facts:
-        found.append(canonical)
-        time.sleep(0.5)
-        return read(canonical, now)
-
-    monkeypatch.setattr(facts, "read", slowly)
-    return found
-
-
-@pytest.fixture
 def second_url() -> Iterator[str]:
     with streaming() as url:
         yield url

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import msgspec
 from django.db import connection, models
 
-from wingxtra.database import statements
-from wingxtra.database.statements import RowChange
+from wingxtra.database import few_rows, statements
+from wingxtra.database.few_rows import RowChange
 
 # Up to this many rows use a prepared statement; there is one for each number of rows.
 MAX_PREPARED_ROWS = 8
@@ -23,13 +23,13 @@ MAX_PREPARED_ROWS = 8
 def insert(rows: Sequence[models.Model], changes: Sequence[RowChange] = ()) -> None:
     """Insert rows of one model, in the caller's transaction. Sets primary keys from sequences.
 
-    changes: as for `statements.insert`; nothing is written without a row. Raises IntegrityError.
+    changes: as for `few_rows.insert`; nothing is written without a row. Raises IntegrityError.
     """
     if not rows:
         return
     model = type(rows[0])
     if len(rows) <= MAX_PREPARED_ROWS:
-        statements.insert(rows, changes)
+        few_rows.insert(rows, changes)
         return
     for change in changes:
         change.run()

@@ -7,7 +7,7 @@ depends on the values, are a `PlannedStatement`. Other queries are normal querys
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
@@ -22,7 +22,6 @@ from django.db.models import (
     IntegerField,
     JSONField,
     Lookup,
-    Model,
     QuerySet,
     UUIDField,
 )
@@ -31,13 +30,8 @@ from django.db.models.sql import UpdateQuery
 from psycopg.sql import Literal
 
 from wingxtra.database.postgresql.base import DatabaseWrapper
-from wingxtra.database.values import Encoder, encoder_of, inserted_of, sent, values_of
 
-M = TypeVar("M", bound=Model)
 Row = TypeVar("Row")
-
-# A statement has at most 65,535 parameters, one for each column of each row.
-MAX_ROWS_OF_AN_INSERT = 100
 
 connection = cast(DatabaseWrapper, django_connection)
 
@@ -211,7 +205,7 @@ class Updates:
         compiled = [sql_and_places for one in self._updates if (sql_and_places := one.compiled)[0]]
         if compiled:
             first, *others = compiled
-            text = _with_changes(tuple(sql for sql, _ in others), first[0])
+            text = with_changes(tuple(sql for sql, _ in others), first[0])
             in_text = [*others, first]
             connection.run(text, [v for _, places in in_text for v in _given(places, values)])
 
@@ -331,128 +325,8 @@ def maker(compiler: Any, *, as_tuples: bool) -> Callable[[Sequence[Any]], Any]:
     return to_object
 
 
-@dataclass(frozen=True, slots=True)
-class RowChange:
-    """New values of the columns of one row."""
-
-    model: type[Model]
-    pk: Any
-    values: Mapping[str, Any]
-
-    @property
-    def written_as(self) -> tuple[str, list[Any]]:
-        """The UPDATE and its values."""
-        sql, encoders = _update_sql(self.model, tuple(self.values), ("pk",))
-        return sql, sent(encoders, [*self.values.values(), self.pk])
-
-    def run(self) -> None:
-        """Sends no model signals, as `QuerySet.update`, and raises like it."""
-        connection.run(*self.written_as)
-
-
-def insert(rows: Sequence[Model], changes: Sequence[RowChange] = ()) -> None:
-    """Insert a few rows of one model in one statement. Sets the ids that the database assigns.
-
-    changes: of rows of other tables, made by the same statement, which saves a round trip each.
-    PostgreSQL makes them in any order, so none may need another.
-
-    Raises IntegrityError like `save`. Sends no model signals.
-    """
-    _insert(rows, "", changes)
-
-
-def insert_those_that_are_new(rows: Sequence[M]) -> list[M]:
-    """Insert the rows that no unique index has already, and return them. For models whose ids are
-    made here and not by the database.
-
-    Transactions wait for each other's rows: give them in the order of their unique values, so that
-    no two wait in a circle.
-    """
-    inserted: list[M] = []
-    for start in range(0, len(rows), MAX_ROWS_OF_AN_INSERT):
-        some = rows[start : start + MAX_ROWS_OF_AN_INSERT]
-        ids = _insert(some, "ON CONFLICT DO NOTHING")
-        inserted += [row for row in some if row.pk in ids]
-    return inserted
-
-
-def insert_if_new(row: Model) -> bool:
-    """Insert a row unless a unique index has it already. False if it does."""
-    return bool(_insert([row], "ON CONFLICT DO NOTHING"))
-
-
-def update(model: type[Model], pk: Any, **values: Any) -> None:
-    """Change one row. Sends no model signals, as `QuerySet.update`, and raises like it."""
-    RowChange(model, pk, values).run()
-
-
-def update_where(model: type[Model], columns: Mapping[str, Any], **values: Any) -> int:
-    """The same for the rows that have these values in `columns`, none of them None. Returns how
-    many there are.
-    """
-    sql, encoders = _update_sql(model, tuple(values), tuple(columns))
-    return connection.run(sql, sent(encoders, [*values.values(), *columns.values()]))
-
-
-def lock_against_deletion(row: Model) -> bool:
-    """Keep the row from being deleted until the transaction ends; False if it is gone already.
-
-    Any number of transactions can do so at the same time, and the row can still be changed.
-    """
-    meta = row._meta
-    sql = f'SELECT 1 FROM "{meta.db_table}" WHERE "{meta.pk.column}" = %s FOR KEY SHARE'  # noqa: S608
-    return bool(connection.rows_of(sql, [row.pk]))
-
-
-def _insert(rows: Sequence[Model], on_conflict: str, changes: Sequence[RowChange] = ()) -> set[Any]:
-    """Returns the ids of the inserted rows."""
-    sql, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
-    values = [value for row in rows for value in values_of(row)]
-    if changes:
-        written = [change.written_as for change in changes]
-        sql = _with_changes(tuple(update for update, _ in written), sql)
-        values = [value for _, of_change in written for value in of_change] + values
-    ids = connection.rows_of(sql, values)
-    if pk_is_given:
-        for row, (pk,) in zip(rows, ids, strict=not on_conflict):
-            row.pk = pk
-    inserted = {pk for (pk,) in ids}
-    for row in rows:
-        if row.pk in inserted:
-            row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
-    return inserted
-
-
 @cache
-def _insert_sql(model: type[Model], rows: int, on_conflict: str) -> tuple[str, bool]:
-    meta, fields = model._meta, inserted_of(model).fields
-    columns = ", ".join(f'"{field.column}"' for field in fields)
-    one = f"({', '.join(['%s'] * len(fields))})"
-    sql = (
-        f'INSERT INTO "{meta.db_table}" ({columns}) VALUES {", ".join([one] * rows)} '  # noqa: S608
-        f'{on_conflict} RETURNING "{meta.pk.column}"'
-    )
-    return sql, meta.pk in meta.db_returning_fields
-
-
-@cache
-def _with_changes(updates: tuple[str, ...], statement: str) -> str:
+def with_changes(updates: tuple[str, ...], statement: str) -> str:
+    """The SQL of `statement` that also makes these updates, in its WITH."""
     named = ", ".join(f"change_{number} AS ({update})" for number, update in enumerate(updates))
     return f"WITH {named} {statement}" if named else statement
-
-
-@cache
-def _update_sql(
-    model: type[Model], names: tuple[str, ...], conditions: tuple[str, ...]
-) -> tuple[str, list[Encoder]]:
-    """The encoders are those of the values, then those of the conditions."""
-    meta = model._meta
-    to_set, to_match = ([_field(meta, name) for name in of] for of in (names, conditions))
-    values = ", ".join(f'"{field.column}" = %s' for field in to_set)
-    matches = " AND ".join(f'"{field.column}" = %s' for field in to_match)
-    sql = f'UPDATE "{meta.db_table}" SET {values} WHERE {matches}'  # noqa: S608
-    return sql, [encoder_of(field) for field in (*to_set, *to_match)]
-
-
-def _field(meta: Any, name: str) -> Any:
-    return meta.pk if name == "pk" else meta.get_field(name)

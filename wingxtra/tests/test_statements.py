@@ -12,11 +12,11 @@ from django.utils import timezone
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey, KnownAddress, Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
-from wingxtra.database import statements
+from wingxtra.database import few_rows, statements
+from wingxtra.database.few_rows import RowChange
 from wingxtra.database.postgresql import base
 from wingxtra.database.statements import (
     PlannedStatement,
-    RowChange,
     Statement,
     Update,
     Updates,
@@ -161,7 +161,7 @@ def test_a_changed_column_type_causes_no_error(widened_merchants: None) -> None:
 def test_rows_are_written_in_one_statement_and_get_their_ids() -> None:
     merchants = [Merchant(name=f"Shop {n}") for n in range(3)]
     with CaptureQueriesContext(connection) as captured:
-        statements.insert(merchants)
+        few_rows.insert(merchants)
     assert len(captured) == 1
     assert list(Merchant.objects.order_by("name")) == merchants
     merchants[0].name = "Corner shop"
@@ -174,9 +174,9 @@ def test_an_existing_row_is_refused_or_left_unchanged() -> None:
     merchant = MerchantFactory()
     copy = Merchant(pk=merchant.pk, name="Another")
     another = Merchant(name="Another")
-    assert statements.insert_those_that_are_new([copy, another]) == [another]
+    assert few_rows.insert_those_that_are_new([copy, another]) == [another]
     with pytest.raises(IntegrityError), transaction.atomic():
-        statements.insert([copy])
+        few_rows.insert([copy])
     names = Merchant.objects.values_list("name", flat=True)
     assert set(names) == {merchant.name, "Another"}
     assert copy._state.adding
@@ -187,7 +187,7 @@ def test_an_existing_row_is_refused_or_left_unchanged() -> None:
 def test_more_rows_than_fit_into_one_statement_are_inserted() -> None:
     merchants = [Merchant(name=f"Till {n}") for n in range(250)]
     with CaptureQueriesContext(connection) as sent:
-        assert statements.insert_those_that_are_new(merchants) == merchants
+        assert few_rows.insert_those_that_are_new(merchants) == merchants
     assert len(sent) == 3
     assert Merchant.objects.count() == 250
 
@@ -251,12 +251,12 @@ def test_a_planned_statement_is_never_prepared() -> None:
 def test_a_row_is_changed_by_its_id_in_one_statement() -> None:
     merchant, other = MerchantFactory(name="Till"), MerchantFactory(name="Other")
     with CaptureQueriesContext(connection) as sent:
-        statements.update(Merchant, merchant.pk, name="Shop", active=False)
+        few_rows.update(Merchant, merchant.pk, name="Shop", active=False)
     assert len(sent) == 1
     stored = Merchant.objects.order_by("name").values_list("pk", "name", "active")
     assert list(stored) == [(other.pk, "Other", True), (merchant.pk, "Shop", False)]
     with pytest.raises(IntegrityError), transaction.atomic():
-        statements.update(Merchant, merchant.pk, name="Other")
+        few_rows.update(Merchant, merchant.pk, name="Other")
 
 
 @pytest.mark.django_db
@@ -267,7 +267,7 @@ def test_rows_are_written_with_changes_of_others_in_one_statement() -> None:
     renamed = RowChange(Merchant, merchant.pk, {"name": "Shop"})
     address = KnownAddress(user=UserFactory(), digest="abc", last_login_at=timezone.now())
     with CaptureQueriesContext(connection) as sent:
-        statements.insert([address], [change, renamed])
+        few_rows.insert([address], [change, renamed])
     assert len(sent) == 1
     assert KnownAddress.objects.get() == address
     key.refresh_from_db()
@@ -280,7 +280,7 @@ def test_a_row_is_not_written_when_a_change_beside_it_is_refused() -> None:
     address = KnownAddress(user=UserFactory(), digest="abc", last_login_at=timezone.now())
     taken = RowChange(Merchant, merchant.pk, {"name": other.name})
     with pytest.raises(IntegrityError), transaction.atomic():
-        statements.insert([address], [taken])
+        few_rows.insert([address], [taken])
     assert not KnownAddress.objects.exists()
     assert address._state.adding
 
@@ -321,9 +321,9 @@ def test_updates_of_several_tables_are_one_statement() -> None:
 @pytest.mark.django_db
 def test_rows_are_changed_by_the_values_that_they_have() -> None:
     first, second = MerchantFactory(name="Till"), MerchantFactory(name="Other", active=False)
-    assert statements.update_where(Merchant, {"pk": first.pk, "active": False}, name="Shop") == 0
-    assert statements.update_where(Merchant, {"pk": second.pk, "active": False}, name="Shop") == 1
-    assert statements.update_where(Merchant, {"active": True}, active=False) == 1
+    assert few_rows.update_where(Merchant, {"pk": first.pk, "active": False}, name="Shop") == 0
+    assert few_rows.update_where(Merchant, {"pk": second.pk, "active": False}, name="Shop") == 1
+    assert few_rows.update_where(Merchant, {"active": True}, active=False) == 1
     stored = Merchant.objects.order_by("name").values_list("name", "active")
     assert list(stored) == [("Shop", False), ("Till", False)]
 
@@ -355,7 +355,7 @@ def test_a_plan_for_any_values_uses_partial_indexes() -> None:
 def test_a_row_is_inserted_only_if_it_is_new() -> None:
     address = {"user": UserFactory(), "digest": "abc", "last_login_at": timezone.now()}
     row, again = KnownAddress(**address), KnownAddress(**address)
-    assert statements.insert_if_new(row)
+    assert few_rows.insert_if_new(row)
     assert KnownAddress.objects.get().pk == row.pk
-    assert not statements.insert_if_new(again)
+    assert not few_rows.insert_if_new(again)
     assert again.pk is None

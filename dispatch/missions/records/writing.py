@@ -20,7 +20,7 @@ from fleet.models import Attestation, BatteryPack, Defect
 from fleet.policy import Policy
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import EventType
-from wingxtra.database import statements
+from wingxtra.database import few_rows
 from wingxtra.database.statements import Statement
 
 # The attestations of a day are among those of two days, in any time zone.
@@ -84,7 +84,7 @@ def insert(records: list[FlightRecord]) -> set[UUID]:
     """
     # In one order: transactions wait for each other's rows.
     records = sorted(records, key=lambda record: str(record.job_id or record.mission_id))
-    written = statements.insert_those_that_are_new(records)
+    written = few_rows.insert_those_that_are_new(records)
     for record in written:
         counters.add(record.drone_id, flights=1, seconds=seconds(record))
     return {record.pk for record in written}

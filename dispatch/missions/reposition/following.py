@@ -18,7 +18,7 @@ from fleet.live.picture import Picture
 from fleet.live.telemetry import Telemetry
 from orders.states import JobStatus
 from wingxtra.accounts.identity import TELEMETRY
-from wingxtra.database import statements
+from wingxtra.database import few_rows
 
 BY_TELEMETRY = ("start_lat", "start_lng", "battery_before_pct", "battery_after_pct", "points")
 
@@ -71,7 +71,7 @@ def _save(flight: ErrandFlight) -> None:
     going_on = Mission.objects.filter(pk=flight.pk, over_at__isnull=True)
     if not going_on.select_for_update(no_key=True).values_list("pk").first():
         return
-    if flight._state.adding and statements.insert_if_new(flight):
+    if flight._state.adding and few_rows.insert_if_new(flight):
         return
     seen = {name: getattr(flight, name) for name in BY_TELEMETRY}
     ErrandFlight.objects.filter(pk=flight.pk).update(**seen)

@@ -58,7 +58,7 @@ class AtWork:
 
 
 def read(area_ids: Iterable[UUID], now: datetime) -> AtWork:
-    """Of the drones of these areas. One statement."""
+    """Reads what the drones of these areas do. One statement."""
     jobs, engaged, unfit, limited, delivered = _ROWS.lists(
         area_ids=list(area_ids), since=now - MAX_WAY_HOME
     )

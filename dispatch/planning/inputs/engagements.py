@@ -60,7 +60,7 @@ _EVERY = Statement(
 WITHOUT_A_JOB = Statement(
     lambda: _rows(Mission.objects.errands(), DroneHold.objects.standing(), _parcels())
 )
-# Of one drone, as if it had not this job of this order.
+# How one drone is engaged without this job of this order.
 OTHER_WORK = Statement(
     lambda drone_id, job_id, order_id: _rows(
         Mission.objects.errands().filter(drone=drone_id),
