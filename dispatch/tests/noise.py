@@ -97,6 +97,18 @@ def another_quantity(chance: random.Random, samples: Samples) -> Samples:
     return [replace(sample, alt_m=float(chance.randint(400, 3000))) for sample in samples]
 
 
+def bare(chance: random.Random, samples: Samples) -> Samples:
+    """Only positions for a while, and the accuracy in millimetres as altitude."""
+    start = chance.randrange(len(samples))
+    end = start + chance.randint(2, 40)
+    return [
+        replace(sample, alt_m=float(chance.randint(800, 1700)), speed_mps=None, armed=None)
+        if start <= i < end
+        else sample
+        for i, sample in enumerate(samples)
+    ]
+
+
 def late(chance: random.Random, samples: Samples) -> Samples:
     """Some samples are repeated later."""
     again = sorted(chance.sample(range(len(samples)), len(samples) // 10))
@@ -126,6 +138,7 @@ EVERY: tuple[Noise, ...] = (
     offset,
     another_datum,
     another_quantity,
+    bare,
     late,
     jittering,
 )

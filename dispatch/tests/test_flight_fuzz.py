@@ -147,6 +147,26 @@ class Mission:
             self.world.faults.add(Fault("drain_battery", DRONE_ID, pct=0), self.world.elapsed_s)
 
 
+class StaysAtTheDrop(Mission):
+    """It lands at the drop point and stays there with its parcel."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.given_up_in = None
+        stay = Fault("stay_at_drop", DRONE_ID, drop=False, report=False)
+        self.world.faults.add(stay, self.world.elapsed_s)
+
+    def fly(self) -> "StaysAtTheDrop":
+        if self.chance.random() < 0.7:  # else it is first seen in flight
+            self._sample()
+        self.world.accept(self.intent)
+        while self.world.aircraft[DRONE_ID].armed or not self.true["has_descended"]:
+            self._sample()
+        for _ in range(80):
+            self._sample()
+        return self
+
+
 def read(plan: Plan, moments: list[Moment]) -> Iterator[tuple[Moment, FlightState, list[Event]]]:
     state = FlightState()
     for moment in moments:
@@ -199,6 +219,19 @@ def test_no_phase_is_read_that_did_not_happen(seed: int) -> None:
         assert phases == [phase for phase in in_order if phase in phases], description
         assert sum(isinstance(event, ParcelLoaded) for event in all_events) <= 1, description
         assert all(a.at <= b.at for a, b in pairwise(all_events)), (description, all_events)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_drone_that_stays_at_the_drop_with_its_parcel_is_not_seen_to_deliver(seed: int) -> None:
+    mission = StaysAtTheDrop(seed).fly()
+    for number in range(25):
+        chance = random.Random(f"{seed}:{number}")
+        noisy, kinds = spoiled(mission.moments, chance)
+        if chance.random() < 0.3:
+            noisy = noisy[chance.randrange(len(noisy) // 2) :]
+        description = f"{number}: {kinds}, every {mission.every_s} s, {mission.factor} times"
+        events = [event for _, _, some in read(mission.plan, noisy) for event in some]
+        assert Phase.DELIVERED.value not in names(events), description
 
 
 @pytest.mark.parametrize("seed", range(40))

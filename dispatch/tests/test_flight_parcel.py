@@ -152,6 +152,42 @@ def test_a_drone_that_stays_at_the_door_has_neither_returned_nor_delivered() -> 
     assert state_of(pilot.to_alt(60).track).phase == "DELIVERED"
 
 
+@pytest.mark.parametrize("seconds_later", [-4, 30])
+def test_without_altitudes_a_stand_at_the_door_after_cruise_is_no_delivery(
+    seconds_later: float,
+) -> None:
+    """Its height above the door before it came down shows no departure."""
+    pilot = loaded().fly(2000).stand(20)
+    lost_s = pilot.s + seconds_later
+    track = pilot.to_alt(0).disarm().stand(120).track
+    state = state_of([replace(at, alt_m=None) if at.s >= lost_s else at for at in track])
+    assert state.phase == "DELIVERING"
+    assert state.stands_at_drop_since is not None
+
+
+@pytest.mark.parametrize("by_m", [40.0, 61.0, 124.0])
+def test_altitudes_that_rise_while_it_stands_at_the_door_are_no_departure(by_m: float) -> None:
+    pilot = loaded().fly(2000).to_alt(0).disarm()
+    down_s = pilot.s
+    track = [
+        replace(at, alt_m=max(0, min(by_m, 6 * (at.s - down_s)))) if at.s > down_s else at
+        for at in pilot.stand(60).track
+    ]
+    assert state_of(track).phase == "DELIVERING"
+
+
+def test_an_altitude_alone_is_no_departure_from_the_door() -> None:
+    """It sends neither `armed` nor its speed; the altitude is another quantity."""
+    pilot = loaded().fly(2000).to_alt(0).disarm()
+    down_s = pilot.s
+    track = pilot.stand(60).track
+    bare = [
+        replace(at, alt_m=30.0 + 7 * (i % 4), speed_mps=None, armed=None) if at.s > down_s else at
+        for i, at in enumerate(track)
+    ]
+    assert state_of(bare).phase == "DELIVERING"
+
+
 def test_one_outlier_does_not_end_its_stand_at_the_door() -> None:
     track = loaded().fly(2000).to_alt(0).disarm().stand(60).track
     track[-1] = replace(track[-1], armed=True)

@@ -134,6 +134,20 @@ def test_a_change_of_datum_in_flight_is_not_believed(by_m: float) -> None:
     assert "m from the last one" in state.disbelieved
 
 
+@pytest.mark.parametrize("high_m", [45.0, 61.0])
+def test_a_landing_with_an_altitude_in_the_air_is_detected(high_m: float) -> None:
+    """A climb to this altitude is possible, but no drone hovers disarmed."""
+    pilot = loaded().fly(1200).to_alt(0)
+    down_s = pilot.s
+    track = [
+        replace(at, alt_m=min(high_m, 6 * (at.s - down_s))) if at.s > down_s else at
+        for at in pilot.disarm().stand(60).track
+    ]
+    state, phases = flown(track)
+    assert phases[-1][0] is Phase.RETURNED
+    assert state.disbelieved.endswith("m while it stands disarmed")
+
+
 def test_an_accuracy_sent_as_altitude_is_not_believed() -> None:
     track = clean(Pilot().stand(20).arm().to_alt(60).fly(400))
     samples = [replace(one, alt_m=400.0 + 577 * i % 2300) for i, one in enumerate(track)]

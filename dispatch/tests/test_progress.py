@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from dispatch.missions import answers, publishing, recalls, reports
+from dispatch.missions import answers, discrepancies, publishing, recalls, reports
 from dispatch.missions.following import progress
 from dispatch.missions.reports import MissionEvent, ReportResult, ReportType
 from dispatch.models import Discrepancy, Flight, Mission, MissionPart, MissionReport
@@ -466,6 +466,41 @@ def test_ops_state_how_an_unclear_flight_ended() -> None:
     settled = Discrepancy.objects.get()
     assert (settled.settled_by, settled.settlement) == ("user:ama", "The customer has it.")
     assert registry.held(["WX-DRN-001"])  # the drone's hold is released separately
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (None, Status.DELIVERED),
+        (Discrepancy.Code.AT_THE_DROP, Status.DELIVERING),
+        (Discrepancy.Code.UNCLEAR_LANDING, Status.DELIVERING),  # the door is beside a hub
+    ],
+)
+def test_a_drone_that_leaves_the_door_in_doubt_has_not_delivered(
+    code: Discrepancy.Code | None, status: Status
+) -> None:
+    door = moved(*ACCRA, 0, 300)
+    order = order_in(
+        Status.MISSION_SUBMITTED,
+        drone=able_drone(),
+        pickup_lat=ACCRA[0],
+        pickup_lng=ACCRA[1],
+        dropoff_lat=door[0],
+        dropoff_lng=door[1],
+    )
+    watch = Watch(order).launches()
+    for alt_m in range(16, 61, 4):
+        watch.sees(0, alt_m)
+    for north_m in range(0, 301, 15):
+        watch.sees(north_m, 60)
+    for alt_m in range(57, 7, -3):
+        watch.sees(300, alt_m)
+    assert stored(order).status == Status.DELIVERING
+    if code is not None:
+        discrepancies.raise_(order.jobs.get(), code, "It stood there.")
+    for alt_m in range(10, 61, 4):
+        watch.sees(300, alt_m)
+    assert stored(order).status == status
 
 
 def test_two_disarmed_samples_high_up_and_fast_change_nothing() -> None:

@@ -240,10 +240,13 @@ def _detect_handover(state: FlightState, obs: Observation, plan: Plan, radius_m:
     is_near = to_dropoff_m(plan, fix) <= radius_m and _has_parcel(state, plan, radius_m, obs)
     is_high = height_m is not None and height_m > plan.low_m
     is_low = height_m is not None and not is_high and is_near and obs.is_slow
+    # At the drop point an altitude alone is no climb: it may stand there.
+    is_up = is_high and (fix.armed is True or not is_near)
+    is_down = is_low or (fix.armed is False and obs.is_slow)
 
     state.near = state.near + 1 if is_near else 0
     state.low += is_low
-    state.high = 0 if is_low else state.high + is_high
+    state.high = 0 if is_down else state.high + is_up
     if is_near and state.near == 1:
         state.since = fix.at
     was_low = state.low >= 2 or state.phase is Phase.DELIVERING

@@ -164,6 +164,7 @@ class FlightState(Struct, omit_defaults=True):
     pickup_low: int = 0
     pickup_high: int = 0
     grazing: int = 0
+    disarmed: int = 0  # samples in a row that stand, but for their altitude
     down_since: float | None = None
     down: int = 0
     down_sure: int = 0

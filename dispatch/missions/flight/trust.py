@@ -16,6 +16,7 @@ observation, and `FlightState.disbelieved` says why.
 | MAX_TERRAIN_M | 100 | difference of ground altitude along a delivery |
 | MOVED_SAMPLES | 3 | before a grounded drone counts as carried elsewhere |
 | GRAZING_M, GRAZING_SAMPLES | 5, 3 | no drone cruises this low: the altitude is wrong |
+| DISARMED_SAMPLES, DISARMED_S | 5, 12 | no drone hovers disarmed: the altitude is wrong |
 
 Two bad values in a row are common (a sender repeats itself), so three are needed to overrule the
 others. A false sample whose values are all plausible is not detected: samples ten seconds apart
@@ -48,6 +49,7 @@ MAX_TERRAIN_M = 100.0
 MOVED_SAMPLES = 3
 GRAZING_M = 5.0
 GRAZING_SAMPLES = 3
+DISARMED_SAMPLES, DISARMED_S = 5, 12.0
 
 
 class Observation(Struct, frozen=True):
@@ -185,6 +187,11 @@ def observe(state: FlightState, fix: Fix, plan: Plan) -> Observation:
     if armed is False and state.phase is not Phase.GROUND and (is_high or not is_slow):
         armed = None
         state.disbelieve(_flying_signs(height_m, speed_mps, moved_mps), fix.at)
+        if is_slow:  # only its altitude says that it flies: neither is believed
+            alt_m = height_m = None
+            _count_disarmed(state, fix, still_s)
+    else:
+        state.disarmed = 0
     believed = replace(fix, alt_m=alt_m, speed_mps=speed_mps, armed=armed)
     state.fix = believed
     return Observation(
@@ -238,13 +245,13 @@ def _believed_altitude(
     rates = Rates(plan.climb_speed_mps, plan.descent_speed_mps, state.pace, armed)
     state.altimeter, why_not = state.altimeter.after_flight_sample(alt_m, fix.at, rates)
     ground_m = state.ground_alt_m
-    if not why_not and ground_m is not None:
-        height_m = alt_m - ground_m
+    height_m = _height_m(state, alt_m, plan)
+    if not why_not and height_m is not None:
         is_grazing = height_m <= GRAZING_M and not is_slow and state.away > 0 and bool(fix.armed)
         state.grazing = state.grazing + 1 if is_grazing else 0
         if not -MAX_TERRAIN_M <= height_m <= plan.cruise_alt_m + MAX_TERRAIN_M:
-            why_not = f"altitude {alt_m:.0f} m, {height_m:.0f} m above where it stood"
-        elif state.grazing >= GRAZING_SAMPLES:
+            why_not = f"altitude {alt_m:.0f} m, {height_m:.0f} m above the ground"
+        elif ground_m is not None and state.grazing >= GRAZING_SAMPLES:
             why_not = f"altitude {alt_m:.0f} m, no higher than where it stood, in cruise"
             state.altimeter = replace(state.altimeter, broken=why_not)
     if why_not:
@@ -252,6 +259,14 @@ def _believed_altitude(
         return None
     _remember_peak(state, alt_m, armed=fix.armed)
     return alt_m
+
+
+def _count_disarmed(state: FlightState, fix: Fix, still_s: float) -> None:
+    """A drone that is stationary and disarmed for long stands: its altitude is wrong."""
+    state.disarmed += 1
+    if state.disarmed >= DISARMED_SAMPLES and still_s >= DISARMED_S:
+        broken = f"altitude {fix.alt_m:.0f} m while it stands disarmed"
+        state.altimeter = replace(state.altimeter, broken=broken)
 
 
 def _remember_peak(state: FlightState, alt_m: float, *, armed: bool | None) -> None:

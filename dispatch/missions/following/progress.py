@@ -184,8 +184,8 @@ class _FlightUpdate:
         return bool(self.mission.recall_mode == "abort")
 
     def _advance(self, to: Status, at: datetime) -> None:
-        if to == Status.DELIVERED and self._stands_at_drop_doubt:
-            return  # it left the drop point, maybe with its parcel: a person decides
+        if to == Status.DELIVERED and self._is_landing_in_doubt:
+            return  # it stood somewhere and left, maybe with its parcel: a person decides
         if before(Status(self.order.status), to):
             self.order = lifecycle.advance(
                 self.order.pk, to, by=TELEMETRY, occurred_at=at, job_id=self.flight.job_id
@@ -199,10 +199,11 @@ class _FlightUpdate:
             )
 
     @property
-    def _stands_at_drop_doubt(self) -> bool:
-        return Discrepancy.objects.filter(
-            job=self.flight.job_id, code=Discrepancy.Code.AT_THE_DROP, settled_at__isnull=True
-        ).exists()
+    def _is_landing_in_doubt(self) -> bool:
+        """A drop point beside a hub may have either doubt."""
+        codes = (Discrepancy.Code.AT_THE_DROP, Discrepancy.Code.UNCLEAR_LANDING)
+        open_ones = Discrepancy.objects.filter(job=self.flight.job_id, settled_at__isnull=True)
+        return open_ones.filter(code__in=codes).exists()
 
     def _handle_landing(self, phase: Phase, at: datetime) -> None:
         if self.order.proof_awaited_since:

@@ -49,7 +49,7 @@ class Database:
         return int(self.rows(query, list(TERMINAL))[0]["n"])
 
     def story(self, order_id: str) -> list[str]:
-        """The order's timeline, missions, discrepancies and the holds of its drones."""
+        """The order's timeline, missions, discrepancies, and its flights as telemetry showed them."""
         events = self.rows(
             "SELECT occurred_at, created_at, type, status, actor_kind, message, payload"
             " FROM orders_deliveryevent WHERE order_id = %s ORDER BY id",
@@ -76,7 +76,16 @@ class Database:
             " FROM dispatch_discrepancy WHERE order_id = %s ORDER BY id",
             order_id,
         )
-        return lines + [f"discrepancy {d}" for d in doubts]
+        lines += [f"discrepancy {d}" for d in doubts]
+        flights = self.rows(
+            "SELECT j.drone_id, f.state::text, f.recent::text,"
+            " (SELECT string_agg(p.points::text, ' ' ORDER BY p.id) FROM dispatch_trackpiece p"
+            "  WHERE p.job_id = j.id) AS track"
+            " FROM orders_deliveryjob j JOIN dispatch_flight f ON f.job_id = j.id"
+            " WHERE j.order_id = %s ORDER BY j.created_at",
+            order_id,
+        )
+        return lines + [f"flight {f}" for f in flights]
 
 
 def findings(
