@@ -49,7 +49,7 @@ class Database:
         return int(self.rows(query, list(TERMINAL))[0]["n"])
 
     def story(self, order_id: str) -> list[str]:
-        """The order's timeline, missions, discrepancies, and its flights as telemetry showed them."""
+        """Its timeline, missions, discrepancies, and its flights as telemetry showed them."""
         events = self.rows(
             "SELECT occurred_at, created_at, type, status, actor_kind, message, payload"
             " FROM orders_deliveryevent WHERE order_id = %s ORDER BY id",
