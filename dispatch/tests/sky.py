@@ -83,6 +83,13 @@ class Sky:
         assert seen is not None
         progress.follow(seen, timezone.now())
 
+    def flies_unseen(self, seconds: float) -> None:
+        """Nothing of ours runs for this long, by the clock of the flights."""
+        self.clock.shift(seconds / PACE)
+        with self.simulator.lock:
+            for _ in range(round(seconds)):
+                self.world.step(1, datetime.now(UTC))
+
     def dispatch(self) -> list[Order]:
         return runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER).assigned
 

@@ -193,6 +193,22 @@ def test_leaving_the_drop_point_is_no_proof_of_a_delivery(sky: Sky) -> None:
     assert order.discrepancies.filter(settled_at__isnull=True).exists()
 
 
+def test_a_flight_that_was_over_before_telemetry_showed_it_may_have_the_parcel(sky: Sky) -> None:
+    order = OrderFactory(
+        pickup_lat=5.6070, pickup_lng=-0.1885, dropoff_lat=5.6110, dropoff_lng=-0.1830
+    )
+    drone_id = next(iter(sky.world.aircraft))
+    sky.fault("carry_home", drone_id)
+    sky.dispatch()
+    sky.sweep()
+    sky.flies_unseen(600)
+    for _ in range(5):
+        sky.poll()
+    assert sky.world.ledger.aboard(drone_id)
+    answers.confirm_failed(order.pk, by=STAFF, note=NOTE)
+    assert stored(order).holder == Holder.UNKNOWN
+
+
 def test_a_drone_that_stays_at_the_door_after_its_delivery_is_held(sky: Sky) -> None:
     order = OrderFactory(
         pickup_lat=5.6070, pickup_lng=-0.1885, dropoff_lat=5.6110, dropoff_lng=-0.1830

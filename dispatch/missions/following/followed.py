@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from dispatch.missions.flight.state import FlightState, Plan
 from dispatch.missions.following import tracks
+from dispatch.missions.parcel_doubt import LAST_SEEN_WITHIN
 from dispatch.models import Flight
 from orders.models import DeliveryJob
 from orders.states import JobStatus
@@ -34,6 +35,7 @@ class OrderRow(Struct):
 
 
 class MissionRow(Struct):
+    created_at: datetime
     tries: int
     recall_mode: str
     stands_since: datetime | None
@@ -57,7 +59,7 @@ class Followed:
 
 
 _ORDER = ("order_id", "order__status", "order__holder", "order__last_step_at")
-_MISSION = ("tries", "recall_mode", "stands_since")
+_MISSION = ("created_at", "tries", "recall_mode", "stands_since")
 _SPEEDS = ("cruise_speed_mps", "climb_speed_mps", "descent_speed_mps")
 
 
@@ -87,15 +89,19 @@ def flights_of(area_id: UUID, now: datetime) -> list[Followed]:
 
 def _followed(row: tuple[Any, ...], now: datetime) -> Followed:
     job_id, drone_id, eta_at, *others = row
-    body, heard_at, link_lost_at, state, recent = others[11:]
+    body, heard_at, link_lost_at, state, recent = others[12:]
     route = _BODY.decode(body)
     is_new = heard_at is None
+    flight = FlightState() if is_new else FlightState.from_json(state)
+    mission = MissionRow(*others[5:9])
+    if flight.fix is None and mission.tries and now - mission.created_at > LAST_SEEN_WITHIN:
+        flight.gap = True  # it may have flown before telemetry shows it for the first time
     return Followed(
         job_id,
         drone_id,
         eta_at,
         OrderRow(*others[:5]),
-        MissionRow(*others[5:8]),
+        mission,
         Plan(
             route.pickup.lat,
             route.pickup.lng,
@@ -103,9 +109,9 @@ def _followed(row: tuple[Any, ...], now: datetime) -> Followed:
             route.dropoff.lng,
             route.dropoff.alt_m,
             route.dropoff.delivery_alt_m,
-            *others[8:11],
+            *others[9:12],
         ),
-        FlightState() if is_new else FlightState.from_json(state),
+        flight,
         now if is_new else heard_at,
         link_lost_at,
         [] if is_new else _POINTS.decode(recent),
