@@ -10,13 +10,14 @@ order: reposition/watching.py.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from dispatch.missions import discrepancies
 from dispatch.missions.flight.outlook import Concern, LiveMission, Outlook, judge_missions
-from dispatch.missions.flight.state import FlightState, Phase
+from dispatch.missions.flight.state import LANDED, FlightState, Phase
 from dispatch.missions.intent import lands_at
 from dispatch.missions.parcel_doubt import plan_of
 from dispatch.models import Discrepancy
@@ -54,7 +55,7 @@ def watch_area(area_id: UUID, now: datetime) -> int:
 
     Two statements while nothing changes, for any number of missions.
     """
-    jobs = list(_watched_jobs().filter(order__service_area=area_id))
+    jobs = _under_way(_watched_jobs().filter(order__service_area=area_id))
     doubts = Discrepancy.objects.filter(code__in=CLEAR_TEXT, settled_at__isnull=True)
     standing: Standing = {
         (one.job_id, one.code): one for one in doubts.filter(order__service_area=area_id)
@@ -85,7 +86,7 @@ def cut_by(zone: GeoZone, now: datetime) -> list[Cut]:
 
     Judged as `watch_area` does, with this zone alone. One statement, and those of the rulebook.
     """
-    jobs = list(_watched_jobs())
+    jobs = _under_way(_watched_jobs())
     alone = rulebook.with_only(zone, rulebook.current(now), now)
     cuts = [
         Cut(job, outlook.against[Concern.AIRSPACE])
@@ -108,6 +109,16 @@ def _watched_jobs() -> QuerySet[DeliveryJob]:
             "flight",
         )
     )
+
+
+def _under_way(jobs: QuerySet[DeliveryJob]) -> list[DeliveryJob]:
+    """Without those whose drone has landed: it has nothing left to fly, whatever its order says."""
+    return [job for job in jobs if _phase_of(job) not in LANDED]
+
+
+def _phase_of(job: DeliveryJob) -> Any:
+    flight = getattr(job, "flight", None)
+    return flight.state.get("phase") if flight else None
 
 
 def _judged(jobs: list[DeliveryJob], book: Rulebook, now: datetime) -> list[Outlook]:

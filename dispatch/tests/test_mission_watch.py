@@ -113,6 +113,16 @@ def test_a_zone_across_a_mission_before_launch_is_reported(share: float) -> None
 
 
 @pytest.mark.usefixtures("bridge")
+def test_a_drone_that_is_seen_standing_before_launch_is_watched() -> None:
+    order, _ = submitted()
+    job = stored(order).current_job
+    Flight.objects.create(job=job, state=FlightState().to_dict(), heard_at=datetime.now(UTC))
+    zone_at(order, 0.5)
+    look()
+    assert [code for code, _ in standing_doubts()] == ["AIRSPACE"]
+
+
+@pytest.mark.usefixtures("bridge")
 def test_a_zone_that_starts_during_the_flight_is_reported() -> None:
     order = flying(0.1)
     now = datetime.now(UTC)
@@ -237,6 +247,23 @@ def test_a_shortage_in_the_air_is_reported_until_the_way_is_short_enough() -> No
     look()
     assert standing_doubts() == []
     assert Discrepancy.objects.get().settlement == "The charge is enough for what is left to fly."
+
+
+@pytest.mark.usefixtures("bridge")
+@pytest.mark.parametrize("phase", [Phase.UNCLEAR, Phase.RETURNED])
+def test_a_drone_that_has_landed_has_nothing_left_to_fly(phase: Phase) -> None:
+    """Its line is about the landing, and not about the charge of a flight that is over."""
+    order = flying(0.1)
+    zone_at(order, 0.7)
+    charge(order, battery_pct=22, battery_at=0)
+    look()
+    assert [code for code, _ in standing_doubts()] == ["AIRSPACE", "BATTERY"]
+    charge(order, phase=phase)
+    look()
+    assert standing_doubts() == []
+    assert {one.settlement for one in Discrepancy.objects.all()} == {"The flight is over."}
+    look()
+    assert Discrepancy.objects.count() == 2
 
 
 @pytest.mark.usefixtures("bridge")

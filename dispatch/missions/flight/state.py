@@ -37,7 +37,8 @@ STATUS_OF = {
     },
 }
 PHASE_OF = {status: phase for phase, status in STATUS_OF.items()}
-OVER = (Phase.DELIVERED, Phase.RETURNED, Phase.UNCLEAR)
+LANDED = (Phase.RETURNED, Phase.UNCLEAR)
+OVER = (Phase.DELIVERED, *LANDED)
 
 
 @dataclass(frozen=True)

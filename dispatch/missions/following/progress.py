@@ -18,6 +18,7 @@ from dispatch.missions import discrepancies
 from dispatch.missions.clearance import conforming
 from dispatch.missions.flight import phases
 from dispatch.missions.flight.state import (
+    LANDED,
     STATUS_OF,
     FlightEvent,
     ParcelLoaded,
@@ -48,7 +49,6 @@ from orders.states import (
 from wingxtra.accounts.identity import SYSTEM, TELEMETRY
 
 ETA_STEP = timedelta(seconds=5)  # smaller changes of an ETA are not written
-LANDED = (Phase.RETURNED, Phase.UNCLEAR)
 # A drone that stands at the drop point for longer raises a discrepancy.
 MAX_STAND_AT_DROP_S = 60.0
 # The same for a stationary drone whose `armed` is missing, or whose landing at the drop point is
