@@ -49,6 +49,10 @@ class Truth:
         return self.drones.get(parcel["drone_id"]) if parcel and parcel["drone_id"] else None
 
 
+class DroneFlies(Exception):
+    """It has taken off since the truth was read."""
+
+
 @dataclass
 class Outside:
     """A client of the simulator. Each person of the drill has one."""
@@ -69,15 +73,22 @@ class Outside:
         return list(self._call("GET", "/faults")["items"])
 
     def collect(self, order_id: str, lat: float, lng: float) -> Truth:
-        """Bring a parcel to the hub at this place."""
-        body = {"order_id": order_id, "lat": lat, "lng": lng}
-        return Truth.of(self._call("POST", "/truth/collect", body))
+        """Bring a parcel to the hub at this place, unless its drone has just taken off."""
+        return self._by_hand("/truth/collect", {"order_id": order_id, "lat": lat, "lng": lng})
 
     def bring_home(self, drone_id: str) -> Truth:
-        return Truth.of(self._call("POST", "/truth/bring-home", {"drone_id": drone_id}))
+        return self._by_hand("/truth/bring-home", {"drone_id": drone_id})
+
+    def _by_hand(self, path: str, body: dict[str, Any]) -> Truth:
+        try:
+            return Truth.of(self._call("POST", path, body))
+        except DroneFlies:
+            return self.truth()
 
     def _call(self, verb: str, path: str, body: Any = None) -> dict[str, Any]:
         answer = self.http.request(verb, self.url + path, json=body, timeout=30)
+        if answer.status_code == 422 and answer.json()["code"] == "drone_flies":
+            raise DroneFlies
         if answer.status_code >= 400:
             raise RuntimeError(f"{verb} {path} {body}: {answer.status_code} {answer.text[:300]}")
         said: dict[str, Any] = answer.json()
