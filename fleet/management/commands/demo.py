@@ -79,10 +79,12 @@ class Command(BaseCommand):
             at_the_end.callback(_stop_servers)
             if not is_free(port):
                 raise DemoFailed(f"Port {port} is in use; choose another with --port.")
+            self.stdout.write("Preparing the database (up to a minute) ...")
             processes.run("migrate", "--verbosity", "0")
             drones = str(options["drones"])
             seeded = processes.run("seed_demo", "--upkeep", "--drones", drones)
             credentials = Credentials(**json.loads(seeded))
+            self.stdout.write("Starting simulator, web server, worker and scheduler ...")
             self._start(processes, home, port, simulator_port, credentials, options)
             processes.wait_for("web server", lambda: answers(f"{base_url}/health"))
             self._welcome(base_url, credentials, home)
