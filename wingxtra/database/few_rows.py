@@ -1,5 +1,5 @@
-"""Makes a few rows, and writes them by statements that PostgreSQL prepares once. For many rows there
-is `bulk`.
+"""Makes a few rows, and writes them by statements that PostgreSQL prepares once. `bulk` is for many
+rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Model
-from django.db.models.base import ModelState
 
-from wingxtra.database.statements import connection, with_changes
+from wingxtra.database.statements import connection, object_of, with_changes
 from wingxtra.database.values import Encoder, encoder_of, inserted_of, sent, values_of
 
 M = TypeVar("M", bound=Model)
@@ -46,15 +45,11 @@ def new(model: type[M], **values: Any) -> M:
     constants, made = _defaults_of(model)
     if unknown := values.keys() - constants.keys() - made.keys():
         raise TypeError(f"{model.__name__} has no columns {', '.join(sorted(unknown))}.")
-    row = object.__new__(model)
-    row._state = ModelState()
-    columns = row.__dict__
-    columns |= constants
-    columns |= values
+    columns = constants | values
     for name, default in made.items():
         if name not in values:
             columns[name] = default()
-    return row
+    return object_of(model, columns.items())
 
 
 def insert(rows: Sequence[Model], changes: Sequence[RowChange] = ()) -> None:
