@@ -64,7 +64,7 @@ class UtcLoader(psycopg_any.BaseTzLoader):
 
 
 class JsonLoader(JsonbBinaryLoader):
-    _loads = staticmethod(msgspec.json.decode)
+    _loads = staticmethod(msgspec.json.Decoder().decode)
 
 
 class _ConvertedOnce(PostgresQuery):
