@@ -189,7 +189,7 @@ def _prepare(order: Order, book: RulebookForOrders, now: datetime) -> Checked:
     is_judged = is_promise or problems or window.problems(order, now)
     if checked.soonest and not is_judged:
         problems = window.too_soon(order, checked.soonest)
-    return replace(checked, problems=[*checked.problems, *problems])
+    return replace(checked, problems=[*checked.problems, *problems]) if problems else checked
 
 
 def _promise(order: Order, checked: Checked, book: Rulebook, now: datetime) -> Promise:

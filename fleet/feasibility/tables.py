@@ -1,7 +1,7 @@
 """Drones and trips as NumPy columns. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from enum import IntEnum
 from functools import cache
 from typing import Any, Self
@@ -81,7 +81,7 @@ class Table:
 
     def __post_init__(self) -> None:
         kind: Any = type(self)  # mypy takes the class for an object that cannot be hashed
-        for name, dtype in _columns(kind):
+        for name, dtype, _ in _columns(kind):
             values = np.asarray(getattr(self, name), dtype=dtype)
             if values.ndim == 0:  # one value for all rows
                 values = np.full(len(self), values)
@@ -89,6 +89,10 @@ class Table:
         lengths = {name: len(getattr(self, name)) for name in _names(self)}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns of different lengths: {lengths}")
+        self._check()
+
+    def _check(self) -> None:
+        """Raises ValueError for values that no row may have."""
 
     def __len__(self) -> int:
         return len(getattr(self, _names(self)[0]))
@@ -96,8 +100,16 @@ class Table:
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Self:
         """rows: one mapping of column name to value per row."""
-        rows = list(rows)
-        return cls(**{column.name: _cells(rows, column) for column in fields(cls)})
+        rows, table = list(rows), object.__new__(cls)
+        kind: Any = cls
+        for name, dtype, default in _columns(kind):
+            if default is MISSING:
+                cells = [row[name] for row in rows]
+            else:
+                cells = [row.get(name, default) for row in rows]
+            object.__setattr__(table, name, np.array(cells, dtype))
+        table._check()
+        return table
 
     def take(self, index: npt.ArrayLike) -> Self:
         """The rows at these indices, or where this mask is True."""
@@ -109,21 +121,14 @@ class Table:
 
 
 @cache
-def _columns(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
-    """The name and type of each column."""
-    return tuple((column.name, _DTYPES[column.type]) for column in fields(kind))
+def _columns(kind: type[Any]) -> tuple[tuple[str, Any, Any], ...]:
+    """The name, type and default of each column."""
+    return tuple((column.name, _DTYPES[column.type], column.default) for column in fields(kind))
 
 
 def _names(table: Table) -> tuple[str, ...]:
     """The names of the columns; `fields` takes five times as long."""
     return tuple(type(table).__slots__)
-
-
-def _cells(rows: Iterable[Mapping[str, Any]], column: Field[Any]) -> list[Any]:
-    name, default = column.name, column.default
-    if default is MISSING:
-        return [row[name] for row in rows]
-    return [row.get(name, default) for row in rows]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,8 +210,7 @@ class TripTable(Table):
     landing_lng: Floats = np.nan  # type: ignore[assignment]
     flown: Ints = 0  # type: ignore[assignment]
 
-    def __post_init__(self) -> None:
-        Table.__post_init__(self)
+    def _check(self) -> None:
         places = [self.pickup_lat, self.pickup_lng, self.dropoff_lat, self.dropoff_lng]
         if not np.isfinite(places).all():
             raise ValueError("a trip has no coordinates for its pickup or its drop point")

@@ -34,6 +34,7 @@ from wingxtra.api.serializers import (
     Text,
     Timestamp,
 )
+from wingxtra.database import few_rows
 
 EXTERNAL_ID = RegexValidator(
     r"^[a-zA-Z0-9._~-]+\Z", "May hold letters, digits and “-”, “.”, “_”, “~”."
@@ -210,8 +211,9 @@ def stored(name: str, value: Any) -> Any:
 
 def as_order(values: Mapping[str, Any]) -> Order:
     """An unsaved order with these values; missing ones get the model's defaults."""
-    return Order(
-        **{name: stored(name, value) for name, value in values.items() if name != "merchant_id"}
+    return few_rows.new(
+        Order,
+        **{name: stored(name, value) for name, value in values.items() if name != "merchant_id"},
     )
 
 

@@ -97,8 +97,8 @@ _SHOWN = Statement(
 _EVENTS = Statement(
     lambda order_id, since: (
         DeliveryEvent.objects.filter(order_id=order_id, created_at__gte=since)
-        .only("type", "occurred_at", "payload")
         .order_by("id")
+        .values_list("type", "occurred_at", "payload")
     ),
     order_id=UUID,
     since=datetime,
@@ -129,13 +129,15 @@ def read(canonical_id: str, now: datetime) -> Facts:
         order=_order_fields(order, doubted, now),
         log=[
             public.LogEntry(
-                EventType(event.type),
-                event.occurred_at,
-                held=bool(event.payload.get("hold")),
-                outcome=event.payload.get("outcome", ""),
-                inferred=bool(event.payload.get("inferred")),
+                EventType(kind),
+                at,
+                held=bool(payload.get("hold")),
+                outcome=payload.get("outcome", ""),
+                inferred=bool(payload.get("inferred")),
             )
-            for event in _EVENTS.all(order_id=order.pk, since=order.created_at - EVENT_MARGIN)
+            for kind, at, payload in _EVENTS.all(
+                order_id=order.pk, since=order.created_at - EVENT_MARGIN
+            )
         ],
         drone_id=order.assigned_drone_id,
         pickup=(order.pickup_lat, order.pickup_lng),

@@ -20,7 +20,7 @@ from tracking.models import WebhookDelivery
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey
 from wingxtra.api.contracts import published_values
-from wingxtra.database import bulk
+from wingxtra.database import bulk, few_rows
 from wingxtra.database.statements import connection
 
 EVENT_TYPES = tuple(f"order.{kind.lower()}" for kind in EventType)
@@ -64,7 +64,8 @@ def write_deliveries(events: Sequence[DeliveryEvent]) -> list[UUID]:
             orders[event.order_id] = order_json(event.order, AS_MERCHANT, event.created_at)
         body = _body(event_type, event, orders[event.order_id])
         rows += [
-            WebhookDelivery(
+            few_rows.new(
+                WebhookDelivery,
                 endpoint_id=endpoint.pk,
                 order_id=event.order_id,
                 event_id=event.pk,

@@ -28,16 +28,17 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
 
 from wingxtra.api.models import IdempotencyKey
@@ -166,7 +167,7 @@ class Claim:
     @classmethod
     def named(cls, call: list[str], key: str, contents: Any) -> "Claim":
         """call: who asks for what. key: a secret of the caller. contents: the parsed body."""
-        secret = salted_hmac("idempotency", key, algorithm="sha256").digest()
+        secret = hmac.digest(_own_secret(settings.SECRET_KEY), key.encode(), "sha256")
         body_digest = hmac.digest(secret, _encoded(contents), "sha256").hex()
         call = [*call, key]
         return cls(sha256(_encoded(call)).hexdigest(), body_digest, ChaCha20Poly1305(secret))
@@ -254,6 +255,12 @@ def _file_digest(file: Any) -> str:
         digest.update(chunk)
     file.seek(0)
     return digest.hexdigest()
+
+
+@cache
+def _own_secret(secret_key: str) -> bytes:
+    """As `salted_hmac` derives it, for each call."""
+    return sha256(f"idempotency{secret_key}".encode()).digest()
 
 
 def _encoded(value: Any) -> bytes:

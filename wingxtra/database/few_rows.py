@@ -1,6 +1,8 @@
-"""Writes a few rows by statements that PostgreSQL prepares once. For many rows there is `bulk`."""
+"""Makes a few rows, and writes them by statements that PostgreSQL prepares once. `bulk` is for many
+rows.
+"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -8,7 +10,7 @@ from typing import Any, TypeVar
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Model
 
-from wingxtra.database.statements import connection, with_changes
+from wingxtra.database.statements import connection, object_of, with_changes
 from wingxtra.database.values import Encoder, encoder_of, inserted_of, sent, values_of
 
 M = TypeVar("M", bound=Model)
@@ -34,6 +36,20 @@ class RowChange:
     def run(self) -> None:
         """Sends no model signals, as `QuerySet.update`, and raises like it."""
         connection.run(*self.written_as)
+
+
+def new(model: type[M], **values: Any) -> M:
+    """An unsaved row like `model(**values)`, in a fifth of the time. For models that do not change
+    `__init__`. values: of columns (`order_id`), not related objects. Sends no model signals.
+    """
+    constants, made = _defaults_of(model)
+    if unknown := values.keys() - constants.keys() - made.keys():
+        raise TypeError(f"{model.__name__} has no columns {', '.join(sorted(unknown))}.")
+    columns = constants | values
+    for name, default in made.items():
+        if name not in values:
+            columns[name] = default()
+    return object_of(model, columns.items())
 
 
 def insert(rows: Sequence[Model], changes: Sequence[RowChange] = ()) -> None:
@@ -107,6 +123,17 @@ def _insert(rows: Sequence[Model], on_conflict: str, changes: Sequence[RowChange
         if row.pk in inserted:
             row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
     return inserted
+
+
+@cache
+def _defaults_of(
+    model: type[Model],
+) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
+    """The defaults of the columns: those that are the same for each row, and what makes others."""
+    fields = {field.attname: field for field in model._meta.concrete_fields}
+    made = {name: field.get_default for name, field in fields.items() if callable(field.default)}
+    same = {name: field.get_default() for name, field in fields.items() if name not in made}
+    return same, made
 
 
 @cache

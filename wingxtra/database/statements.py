@@ -7,7 +7,7 @@ depends on the values, are a `PlannedStatement`. Other queries are normal querys
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
@@ -22,9 +22,11 @@ from django.db.models import (
     IntegerField,
     JSONField,
     Lookup,
+    Model,
     QuerySet,
     UUIDField,
 )
+from django.db.models.base import ModelState
 from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
 from psycopg.sql import Literal
@@ -32,6 +34,7 @@ from psycopg.sql import Literal
 from wingxtra.database.postgresql.base import DatabaseWrapper
 
 Row = TypeVar("Row")
+M = TypeVar("M", bound=Model)
 
 connection = cast(DatabaseWrapper, django_connection)
 
@@ -315,7 +318,8 @@ def maker(compiler: Any, *, as_tuples: bool) -> Callable[[Sequence[Any]], Any]:
     def to_object(row: Sequence[Any]) -> Any:
         if converters:
             (row,) = compiler.apply_converters([row], converters)
-        made = klass["model"].from_db(compiler.using, names, row[first:end])
+        made = object_of(klass["model"], zip(names, row[first:end], strict=True))
+        made._state.adding, made._state.db = False, compiler.using
         for populator in related:
             populator.populate(row, made)
         for name, place in annotations:
@@ -323,6 +327,17 @@ def maker(compiler: Any, *, as_tuples: bool) -> Callable[[Sequence[Any]], Any]:
         return made
 
     return to_object
+
+
+def object_of(model: type[M], columns: Iterable[tuple[str, Any]]) -> M:
+    """An object with these values of columns. For models that do not change `__init__`.
+
+    Django's own way sets one attribute after the other and sends signals, in ten times the time.
+    """
+    made = object.__new__(model)
+    made._state = ModelState()
+    made.__dict__.update(columns)
+    return made
 
 
 @cache

@@ -1,31 +1,43 @@
 """How the values of a row's fields are sent by psycopg. Worked out once for each model."""
 
+import json
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 from django.db.models import DateField, Field, JSONField, Model, TextChoices, TimeField
 from psycopg.types.json import Jsonb
 
 # The types whose values psycopg takes as they are, and the function for a value of another type.
 Encoder = tuple[Set[type], Callable[[Any], Any]]
-_PLAIN: Set[type] = frozenset({type(None), bool, int, float, str, UUID, datetime})
+_PLAIN: set[type] = {type(None), bool, int, float, str, UUID, datetime}
+
+
+def _plain(value: Any) -> Any:
+    """A text or number of a type of its own, which msgspec does not know."""
+    return json.loads(json.dumps(value))
+
+
+# A number that is not finite becomes null: JSON has none.
+_json = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 def encoder_of(field: Any) -> Encoder:
     if type(field) is JSONField and field.encoder is None:
-        return frozenset({type(None)}), Jsonb
-    return _PLAIN, lambda value: _encoded(field, value)
+        return frozenset({type(None)}), partial(Jsonb, dumps=_json)
+    return _PLAIN, partial(_encoded, field)
 
 
 def _encoded(field: Any, value: Any) -> Any:
     if isinstance(value, TextChoices):
-        return value._value_  # `value` is a property of Enum's, which takes three calls
+        _PLAIN.add(type(value))  # psycopg sends it as its text
+        return value
     return field.get_db_prep_save(value, connection)
 
 

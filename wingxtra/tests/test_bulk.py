@@ -10,8 +10,11 @@ from django.utils import timezone
 from fleet.models import Drone
 from fleet.tests.factories import DroneFactory
 from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.states import Status
 from orders.tests.factories import OrderFactory
-from wingxtra.database import bulk
+from wingxtra.accounts.tests.factories import MerchantFactory
+from wingxtra.database import bulk, few_rows
+from wingxtra.database.statements import Statement
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +49,43 @@ def test_inserted_rows_equal_the_stored_ones_and_have_keys(count):
         assert (stored.occurred_at, stored.job_id) == (event.occurred_at, None)
         assert not event._state.adding
     assert sorted(read) == [event.pk for event in written]
+
+
+def test_a_new_row_is_like_one_of_djangos_constructor():
+    values = {"merchant_id": MerchantFactory().pk, "pickup_name": "Pharmacy", "pickup_lat": 5.6}
+    row, usual = few_rows.new(Order, **values), Order(**values)
+    # Each row has its own.
+    own = {"id", "public_tracking_id", "label_id"} | {
+        field.attname for field in Order._meta.fields if field.default is timezone.now
+    }
+    columns = [field.attname for field in Order._meta.concrete_fields]
+    assert {name: getattr(row, name) for name in columns if name not in own} == {
+        name: getattr(usual, name) for name in columns if name not in own
+    }
+    assert row.pk != usual.pk
+    assert row.metadata is not few_rows.new(Order).metadata
+    assert row._state.adding
+    assert row.merchant.pk == values["merchant_id"]
+
+
+def test_a_new_row_has_no_other_columns_than_its_model():
+    with pytest.raises(TypeError, match="Order has no columns merchant, price"):
+        few_rows.new(Order, merchant=None, price=3, pickup_lat=5.6)
+
+
+class Word(str):
+    pass
+
+
+def test_json_keeps_texts_of_any_type():
+    order = OrderFactory()
+    written = events(order, 1)
+    written[0].payload = {"method": Word("PIN"), "status": Status.DELIVERED, "tries": [1, 2.5]}
+    bulk.insert(written)
+    (found,) = Statement(
+        lambda pk: DeliveryEvent.objects.filter(pk=pk).values_list("payload"), pk=int
+    ).all(pk=written[0].pk)
+    assert found == ({"method": "PIN", "status": "DELIVERED", "tries": [1, 2.5]},)
 
 
 def test_the_next_row_gets_a_new_key():

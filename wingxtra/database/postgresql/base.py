@@ -5,6 +5,7 @@
   round trip, which would be the third for a call that needs two.
 - Times are read by `datetime.fromisoformat`, in a tenth of the time of psycopg's parser in Python,
   which Django's own loader uses.
+- jsonb is read by msgspec, in binary answers.
 - `rows_of` and `run` are for statements whose text does not change (`database.statements`).
   PostgreSQL binds their parameters, prepares them after two uses, and answers in binary. Each
   connection keeps a cursor for each text, which knows how to send its values and read its rows.
@@ -20,6 +21,7 @@ from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, cast
 
+import msgspec
 import psycopg
 from django.conf import settings
 from django.db.backends.postgresql import base, operations, psycopg_any
@@ -27,6 +29,7 @@ from psycopg import Connection
 from psycopg._queries import PostgresQuery, _query2pg_nocache
 from psycopg.adapt import AdaptersMap
 from psycopg.pq import Format
+from psycopg.types.json import JsonbBinaryLoader
 from psycopg_pool import ConnectionPool
 
 # Uses of a statement on a connection before it is prepared.
@@ -58,6 +61,10 @@ class UtcLoader(psycopg_any.BaseTzLoader):
             return datetime.fromisoformat(text.decode())
         except ValueError:  # a year after 9999
             return cast(datetime, super().load(data))
+
+
+class JsonLoader(JsonbBinaryLoader):
+    _loads = staticmethod(msgspec.json.Decoder().decode)
 
 
 class _ConvertedOnce(PostgresQuery):
@@ -185,9 +192,10 @@ def _forget_rows(cursor: Any) -> None:
 
 @cache
 def _adapters(django: AdaptersMap) -> AdaptersMap:
-    """Django's own adapters, except for times. Made once: each request asks for them."""
+    """Django's own adapters, except for times and jsonb. Made once: each request asks for them."""
     adapters = AdaptersMap(django)
     adapters.register_loader("timestamptz", UtcLoader)
+    adapters.register_loader("jsonb", JsonLoader)
     return adapters
 
 
