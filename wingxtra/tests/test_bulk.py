@@ -4,7 +4,10 @@ from datetime import timedelta
 
 import pgbulk
 import pytest
+from django.apps import apps
 from django.db import IntegrityError, transaction
+from django.db.models import Model
+from django.db.models.signals import post_init, pre_init
 from django.utils import timezone
 
 from fleet.models import Drone
@@ -66,6 +69,12 @@ def test_a_new_row_is_like_one_of_djangos_constructor():
     assert row.metadata is not few_rows.new(Order).metadata
     assert row._state.adding
     assert row.merchant.pk == values["merchant_id"]
+
+
+def test_no_model_makes_its_objects_in_a_way_of_its_own():
+    """Rows are made and read without Django's constructor, which a model or a signal may change."""
+    assert [model for model in apps.get_models() if model.__init__ is not Model.__init__] == []
+    assert [*pre_init.receivers, *post_init.receivers] == []
 
 
 def test_a_new_row_has_no_other_columns_than_its_model():
