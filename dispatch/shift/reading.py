@@ -49,10 +49,13 @@ def _apart(numbers: Ints, sizes: dict[str, int]) -> dict[str, Ints]:
 
 
 # What has an id is numbered. The hub is the base of the drone: where a drone stands changes, where
-# it belongs hardly ever. OFFSET 0: planned apart, because PostgreSQL expects few rows of joins by
-# an expression.
+# it belongs hardly ever.
+# PostgreSQL expects one row in 200 of a join or a filter by an expression, and compares each row with
+# each where it expects few. So these are planned apart (OFFSET 0), none of them leaves a row out
+# (LEFT JOIN), and rows of other areas are left out at the end.
 _STATEMENT = """
-    WITH areas AS MATERIALIZED (SELECT id, row_number() OVER () - 1 AS n FROM fleet_servicearea),
+    WITH areas AS MATERIALIZED (
+        SELECT id, row_number() OVER () - 1 AS n FROM fleet_servicearea {only}),
     merchants AS MATERIALIZED (SELECT id, row_number() OVER () - 1 AS n FROM accounts_merchant),
     hubs AS MATERIALIZED (SELECT id, row_number() OVER () AS n FROM fleet_hub),
     drones AS MATERIALIZED (
@@ -60,12 +63,13 @@ _STATEMENT = """
     SELECT (SELECT array_agg(id ORDER BY n) FROM areas),
         (SELECT array_agg(id ORDER BY n) FROM merchants),
         (SELECT array_agg(id ORDER BY n) FROM hubs),
-        array_send(array_agg({small})), {columns}
+        {arrays}
     FROM (
         SELECT {area} AS area_id, {merchant} AS merchant_id, {drone} AS drone_id, {rows}
         FROM {tables} WHERE {where} OFFSET 0
     ) AS one
-    JOIN areas ON areas.id = one.area_id JOIN merchants ON merchants.id = one.merchant_id
+    LEFT JOIN areas ON areas.id = one.area_id
+    LEFT JOIN merchants ON merchants.id = one.merchant_id
     LEFT JOIN drones ON drones.drone_id = one.drone_id
 """
 _NUMBERED = {
@@ -83,14 +87,16 @@ def _read(
     """
     rows = columns | {name: one.sql for name, one in small.items()}
     named = {name: Small(f"one.{name}", one.size) for name, one in small.items()}
+    sent = [_as_one(_NUMBERED | named), *(f"COALESCE({name}, 'NaN')" for name in columns)]
+    of_areas = "FILTER (WHERE areas.n IS NOT NULL)"
     sql = _STATEMENT.format(
-        small=_as_one(_NUMBERED | named),
-        columns=", ".join(f"array_send(array_agg(COALESCE({name}, 'NaN')))" for name in columns),
+        arrays=", ".join(f"array_send(array_agg({one}) {of_areas})" for one in sent),
         rows=", ".join(f"{sql} AS {name}" for name, sql in rows.items()),
+        only="WHERE id = %(area)s" if values["area"] else "",
         **parts,
     )
     database = cast(DatabaseWrapper, connections[router.db_for_read(Order)])
-    ((areas, merchants, hubs, numbers, *sent),) = database.planned_rows_of(sql, values)
+    ((areas, merchants, hubs, numbers, *others),) = database.planned_rows_of(sql, values)
     hubs, merchants, areas = [None, *(hubs or ())], merchants or (), areas or ()
     sizes = {"hub": len(hubs), "merchant": len(merchants), "area": len(areas)}
     found = _apart(_values_of(numbers, int), sizes | {k: int(one.size) for k, one in small.items()})
@@ -101,7 +107,7 @@ def _read(
         By.MERCHANT: Column(found["merchant"], merchants),
         By.HUB: Column(found["hub"], hubs),
     }
-    return by, found, [_values_of(one, float) for one in sent]
+    return by, found, [_values_of(one, float) for one in others]
 
 
 def _values_of(sent: bytes | None, kind: type[int] | type[float]) -> Any:
@@ -178,7 +184,7 @@ def orders(span: Span, area_id: UUID | None, now: datetime) -> Told:
         area="o.service_area_id",
         merchant="o.merchant_id",
         drone=_DRONE,
-        where=_STARTED + (" AND o.service_area_id = %(area)s" if area_id else ""),
+        where=_STARTED,
     )
     reason, outcome = np.divmod(found["fate"], len(Outcome))
     which = (outcome - Outcome.CANCELED) * len(REASONS) + reason
@@ -229,6 +235,6 @@ def flights(span: Span, area_id: UUID | None, now: datetime) -> Flown:
         area=_AREA,
         merchant=_MERCHANT,
         drone=_FLOWN_BY,
-        where=_TOOK_OFF + (f" AND {_AREA} = %(area)s" if area_id else ""),
+        where=_TOOK_OFF,
     )
     return Flown(by, np.maximum(0, air_s), np.maximum(0, battery_pct))
