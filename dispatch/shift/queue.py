@@ -4,6 +4,7 @@ took them out.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connections, router
@@ -24,21 +25,6 @@ class Point:
     length: int
 
 
-# ASSIGNED always leads out of the queue. The others do if the order was QUEUED before: they are few.
-_IN_SPAN = "e.created_at >= %(start)s AND e.created_at < %(ahead)s"
-_ENTER = "e.type IN ('QUEUED', 'REQUEUED')"
-_MOST = "e.type IN ('QUEUED', 'REQUEUED', 'ASSIGNED')"
-_OTHERS = f"""
-    SELECT e.id, e.order_id, e.created_at FROM orders_deliveryevent e
-    WHERE {_IN_SPAN} AND e.type IN ('DELIVERED', 'CORRECTED') AND e.payload->'was' = '"QUEUED"'
-    UNION ALL
-    SELECT e.id, e.order_id, e.created_at FROM orders_deliveryevent e
-    WHERE {_IN_SPAN} AND e.type IN ('CANCELED', 'FAILED', 'RESCHEDULED') AND 'QUEUED' = (
-        SELECT b.status FROM orders_deliveryevent b
-        WHERE b.order_id = e.order_id AND b.id < e.id AND b.created_at >= (
-            SELECT o.created_at - interval '1 day' FROM orders_order o WHERE o.id = e.order_id)
-        ORDER BY b.id DESC LIMIT 1)
-"""
 # Whose steps count. Joined with the orders, a day would read all orders that ever were: there are
 # few test orders, and an index has them. The orders of an area are read by their days, and any
 # other by its key.
@@ -53,25 +39,41 @@ _OF_AREA = """LEFT JOIN orders_order o ON o.id = e.order_id
 # Who waited at the start: orders whose first step of the span leads out of the queue, and those
 # that are in the queue now and were before the start. The first are found among the events alone,
 # and then looked up by their keys (OFFSET 0).
-_QUEUE = f"""
-    WITH others AS MATERIALIZED ({_OTHERS}),
+# `others`: ASSIGNED always leads out of the queue, and these do if the order was QUEUED before.
+_QUEUE = """
+    WITH others AS MATERIALIZED (
+        SELECT e.id, e.order_id, e.created_at FROM orders_deliveryevent e
+        WHERE e.created_at >= %(start)s AND e.created_at < %(ahead)s
+            AND e.type IN ('DELIVERED', 'CORRECTED') AND e.payload->'was' = '"QUEUED"'
+        UNION ALL
+        SELECT e.id, e.order_id, e.created_at FROM orders_deliveryevent e
+        WHERE e.created_at >= %(start)s AND e.created_at < %(ahead)s
+            AND e.type IN ('CANCELED', 'FAILED', 'RESCHEDULED') AND 'QUEUED' = (
+                SELECT b.status FROM orders_deliveryevent b
+                WHERE b.order_id = e.order_id AND b.id < e.id AND b.created_at >= (
+                    SELECT o.created_at - interval '1 day' FROM orders_order o
+                    WHERE o.id = e.order_id)
+                ORDER BY b.id DESC LIMIT 1)
+    ),
     left_first AS (
         SELECT DISTINCT l.order_id FROM (
             SELECT e.id, e.order_id FROM orders_deliveryevent e
-            WHERE {_IN_SPAN} AND e.type = 'ASSIGNED'
+            WHERE e.created_at >= %(start)s AND e.created_at < %(ahead)s AND e.type = 'ASSIGNED'
             UNION ALL SELECT id, order_id FROM others
         ) AS l WHERE NOT EXISTS (
             SELECT FROM orders_deliveryevent e
-            WHERE {_IN_SPAN} AND {_ENTER} AND e.order_id = l.order_id AND e.id < l.id)
+            WHERE e.created_at >= %(start)s AND e.created_at < %(ahead)s
+                AND e.type IN ('QUEUED', 'REQUEUED')
+                AND e.order_id = l.order_id AND e.id < l.id)
         OFFSET 0
     )
     SELECT NULL::timestamptz, (
         SELECT count(*) FROM left_first WHERE (
-            SELECT o.status <> 'QUEUED' AND o.live_mode {{area}}
+            SELECT o.status <> 'QUEUED' AND o.live_mode {area}
             FROM orders_order o WHERE o.id = left_first.order_id)
     ) + (
         SELECT count(*) FROM orders_order o
-        WHERE o.status = 'QUEUED' AND o.live_mode {{area}}
+        WHERE o.status = 'QUEUED' AND o.live_mode {area}
             AND o.created_at < %(start)s + interval '1 day' AND 'QUEUED' = (
                 SELECT b.status FROM orders_deliveryevent b
                 WHERE b.order_id = o.id AND b.created_at < %(start)s
@@ -80,9 +82,11 @@ _QUEUE = f"""
     UNION ALL
     SELECT date_bin(%(stride)s, e.created_at, %(start)s) AS slot, sum(step) FROM (
         SELECT e.order_id, e.created_at, CASE WHEN e.type = 'ASSIGNED' THEN -1 ELSE 1 END AS step
-        FROM orders_deliveryevent e WHERE {_IN_SPAN} AND {_MOST}
-        UNION ALL SELECT order_id, created_at, -1 FROM others
-    ) AS e {{of}} AND e.created_at < %(end)s GROUP BY slot
+        FROM orders_deliveryevent e
+        WHERE e.created_at >= %(start)s AND e.created_at < %(end)s
+            AND e.type IN ('QUEUED', 'REQUEUED', 'ASSIGNED')
+        UNION ALL SELECT order_id, created_at, -1 FROM others WHERE created_at < %(end)s
+    ) AS e {of} GROUP BY slot
 """
 
 
@@ -94,7 +98,7 @@ def lengths(span: Span, area_id: UUID | None, now: datetime) -> list[Point]:
     missing in it.
     """
     stride = QUARTER if span.by_hour else HOUR
-    values = {
+    values: dict[str, Any] = {
         "start": span.start,
         "end": span.end,
         "ahead": span.end + LOOK_AHEAD,

@@ -50,9 +50,9 @@ def _apart(numbers: Ints, sizes: dict[str, int]) -> dict[str, Ints]:
 
 # What has an id is numbered. The hub is the base of the drone: where a drone stands changes, where
 # it belongs hardly ever.
-# PostgreSQL expects one row in 200 of a join or a filter by an expression, and compares each row with
-# each where it expects few. So these are planned apart (OFFSET 0), none of them leaves a row out
-# (LEFT JOIN), and rows of other areas are left out at the end.
+# PostgreSQL expects one row in 200 of a join or a filter by an expression, and compares each row
+# with each where it expects few. So the rows are planned apart (OFFSET 0), no join leaves one out
+# (LEFT JOIN), and those of other areas are left out at the end.
 _STATEMENT = """
     WITH areas AS MATERIALIZED (
         SELECT id, row_number() OVER () - 1 AS n FROM fleet_servicearea {only}),
@@ -151,7 +151,8 @@ _DRONE = """COALESCE(
     j.drone_id, (SELECT x.drone_id FROM orders_deliveryjob x WHERE x.id = o.current_job_id))"""
 _STARTED = f"o.live_mode AND {_STARTS} >= %(start)s AND {_STARTS} < %(end)s"
 _CANCEL_REASON, _REASON_CODE = (
-    f"COALESCE({_position(column, 'reasons')}, 0)" for column in ("o.cancel_reason", "o.reason_code")
+    f"COALESCE({_position(column, 'reasons')}, 0)"
+    for column in ("o.cancel_reason", "o.reason_code")
 )
 # Its outcome and its reason as one number. Most orders are delivered, so that comes first.
 _FATE = f"""CASE o.status

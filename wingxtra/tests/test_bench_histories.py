@@ -5,7 +5,7 @@ leaves.
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.db.models import Model
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -21,14 +22,17 @@ from dispatch.models import FlightRecord
 from dispatch.tests.test_bench_records import TRACK, database_cpu_s
 from fleet.demo import seed as city
 from fleet.models import Drone
+from fleet.tests.factories import TelemetryFactory, show
 from orders import lifecycle
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import Status
 from tracking.models import WebhookDelivery
 from tracking.tests.receiver import WebhookFactory
+from wingxtra import redis_client
 from wingxtra.accounts.identity import DISPATCHER, GCS, Role
 from wingxtra.accounts.models import ApiKey, Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
+from wingxtra.console.livemap import store
 from wingxtra.database import partitions
 from wingxtra.database.partitions import History, month_of, months_after
 from wingxtra.tests import cpu
@@ -145,25 +149,44 @@ def _pages(merchant: Any, newest: Order, oldest: Order, now: datetime) -> None:
     _page("console, list of orders", staff, reverse("admin:orders_order_changelist"), 12)
     _page("console, report of today", staff, reverse("admin:shift"), 12)
     month_ago = f"{now - timedelta(days=40):%Y-%m-%d}"
+    area = newest.service_area_id
     for name, query in (
         ("yesterday", f"day={now - timedelta(days=1):%Y-%m-%d}"),
         ("7 days up to today", "days=7"),
+        ("7 days of one area", f"days=7&area={area}"),
         ("40 days ago", f"day={month_ago}"),
         ("7 days up to 40 days ago", f"day={month_ago}&days=7"),
     ):
         _page(f"console, report of {name}", staff, f"{reverse('admin:shift')}?{query}", 12)
+    show(*(TelemetryFactory(drone_id=key) for key in Drone.objects.values_list("pk", flat=True)))
+    _page("console, map, its snapshot anew", staff, reverse("admin:map-data"), 12, _forget_the_map)
 
 
-def _page(name: str, client: Client, address: str, statements: int) -> None:
+def _forget_the_map() -> None:
+    redis_client.client().delete(store.KEY, store.RENEWED_BY_ONE)
+
+
+def _page(
+    name: str,
+    client: Client,
+    address: str,
+    statements: int,
+    before_each: Callable[[], object] = lambda: None,
+) -> None:
     """The mean of some requests in this process, in CPU time of Python and PostgreSQL."""
+
+    def load() -> HttpResponse:
+        before_each()
+        return client.get(address)
+
     for _ in range(SAMPLES):  # by then, statements are prepared
-        answer = client.get(address)
+        answer = load()
         assert answer.status_code == 200, (address, answer.status_code, answer.content[:300])
     with references.watched() as statement_cost:
-        client.get(address)
+        load()
     with cpu.measured() as cost:
         for _ in range(SAMPLES):
-            client.get(address)
+            load()
     PAGES.row(
         name,
         Figure(1000 * cost.all_s / SAMPLES, at_most=BUDGET_MS),
@@ -253,9 +276,9 @@ def _order(number: int) -> Order:
     return Order.objects.get(external_id=f"REF-{number}")
 
 
-def _changed(made: str, until: datetime) -> dict[type[Model], dict[str, str]]:
-    """SQL by column of the copies. until: no event is later."""
-    event_at = f"LEAST({_later(made, '2 * step')}, '{until.isoformat()}')"
+def _changed(made: str, until: datetime | None) -> dict[type[Model], dict[str, str]]:
+    """SQL by column of the copies. until: no event is later; for events only."""
+    event_at = f"LEAST({_later(made, '2 * step')}, '{until}')"
     job = "md5('job' || n)::uuid"
     return {
         Order: {
@@ -313,7 +336,7 @@ def multiply(model: type[Model], pk: Any, first: int, last: int, made: str) -> N
         )
 
 
-def _columns(model: type[Model], made: str, until: datetime = datetime.max) -> tuple[str, str]:
+def _columns(model: type[Model], made: str, until: datetime | None = None) -> tuple[str, str]:
     changed = _changed(made, until)[model]
     columns = [field.column for field in model._meta.concrete_fields]
     values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
@@ -347,7 +370,7 @@ def _insert_events(
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {table} ({names}) "
-            f"SELECT {values} FROM generate_series({first}, {last}) AS n, {one}",
+            f"SELECT {values} FROM generate_series({first}, {last}) AS n, {one} ORDER BY n, step",
             [template.pk],
         )
 

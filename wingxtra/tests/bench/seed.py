@@ -1,4 +1,4 @@
-"""100,000 orders of 50 merchants with a job and its last events each, multiplied inside the database.
+"""100,000 orders of 50 merchants, each with a job and its last events, multiplied in the database.
 
 One order is placed and delivered by the real verbs. The others are copies of its rows with other
 ids, names, times, references and outcomes, so this code names only the columns that it changes.
