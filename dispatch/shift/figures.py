@@ -161,7 +161,9 @@ def percentiles(
 
     places, values: the group and the value of each row, the least value first.
     """
-    by_group = values[np.argsort(places, kind="stable")]
+    # NumPy sorts numbers of 8 and 16 bits by their digits, four times faster.
+    small = places.astype(np.min_scalar_type(groups))
+    by_group = values[np.argsort(small, kind="stable")]
     counts = np.bincount(places, minlength=groups)
     found = np.full((len(shares), groups), np.nan)
     has_any = counts > 0

@@ -4,6 +4,7 @@ took them out.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connections, router
@@ -24,48 +25,68 @@ class Point:
     length: int
 
 
-# ASSIGNED always leads out of the queue; the others do if the order was QUEUED before.
-_STEP = """
-    SELECT e.id, e.order_id, e.created_at AS at,
-        CASE WHEN e.status = 'QUEUED' THEN 1 ELSE -1 END AS step
-    FROM orders_deliveryevent e
-    WHERE e.created_at >= %(start)s AND e.created_at < %(ahead)s AND {of}
-"""
-_STEPS = """
-    {step} AND e.type IN ('QUEUED', 'REQUEUED', 'ASSIGNED')
-    UNION ALL
-    {step} AND e.type IN ('DELIVERED', 'CORRECTED') AND e.payload->>'was' = 'QUEUED'
-    UNION ALL
-    {step} AND e.type IN ('CANCELED', 'FAILED', 'RESCHEDULED') AND 'QUEUED' = (
-        SELECT b.status FROM orders_deliveryevent b
-        WHERE b.order_id = e.order_id AND b.id < e.id AND b.created_at >= (
-            SELECT o.created_at - interval '1 day' FROM orders_order o WHERE o.id = e.order_id)
-        ORDER BY b.id DESC LIMIT 1)
-"""
-# Whose events count. Joined with the orders, a day would read all orders that ever were: there are
-# few test orders, and an index has them.
-_OF_ALL = """NOT EXISTS (
+# Whose steps count. Joined with the orders, a day would read all orders that ever were: there are
+# few test orders, and an index has them. The orders of an area are read by their days, and any
+# other by its key.
+_OF_ALL = """WHERE NOT EXISTS (
         SELECT FROM orders_order o WHERE o.id = e.order_id AND NOT o.live_mode)"""
-_OF_AREA = """(SELECT o.live_mode AND o.service_area_id = %(area)s
-        FROM orders_order o WHERE o.id = e.order_id)"""
+_OF_AREA = """LEFT JOIN orders_order o ON o.id = e.order_id
+        AND GREATEST(o.created_at, o.not_before) >= %(start)s - interval '1 day'
+        AND GREATEST(o.created_at, o.not_before) < %(ahead)s AND o.live_mode
+    WHERE COALESCE(o.service_area_id, (
+        SELECT x.service_area_id FROM orders_order x WHERE x.id = e.order_id AND x.live_mode
+    )) = %(area)s"""
+# Who waited at the start: orders whose first step of the span leads out of the queue, and those
+# that are in the queue now and were before the start. The first are found among the events alone,
+# and then looked up by their keys (OFFSET 0).
+# `others`: ASSIGNED always leads out of the queue, and these do if the order was QUEUED before.
 _QUEUE = """
-    WITH steps AS MATERIALIZED ({steps}),
-    first_steps AS (SELECT DISTINCT ON (order_id) order_id, step FROM steps ORDER BY order_id, id),
-    before AS (
-        SELECT (SELECT count(*) FROM first_steps WHERE step = -1) + (
-            SELECT count(*) FROM orders_order o
-            WHERE o.status = 'QUEUED' AND o.live_mode {area}
-                AND NOT EXISTS (SELECT FROM first_steps f WHERE f.order_id = o.id)
-                AND EXISTS (
-                    SELECT FROM orders_deliveryevent b WHERE b.order_id = o.id
-                    AND b.type IN ('QUEUED', 'REQUEUED') AND b.created_at < %(start)s
-                    AND b.created_at >= o.created_at - interval '1 day')
-        ) AS waiting
+    WITH others AS MATERIALIZED (
+        SELECT e.id, e.order_id, e.created_at FROM orders_deliveryevent e
+        WHERE e.created_at >= %(start)s AND e.created_at < %(ahead)s
+            AND e.type IN ('DELIVERED', 'CORRECTED') AND e.payload->'was' = '"QUEUED"'
+        UNION ALL
+        SELECT e.id, e.order_id, e.created_at FROM orders_deliveryevent e
+        WHERE e.created_at >= %(start)s AND e.created_at < %(ahead)s
+            AND e.type IN ('CANCELED', 'FAILED', 'RESCHEDULED') AND 'QUEUED' = (
+                SELECT b.status FROM orders_deliveryevent b
+                WHERE b.order_id = e.order_id AND b.id < e.id AND b.created_at >= (
+                    SELECT o.created_at - interval '1 day' FROM orders_order o
+                    WHERE o.id = e.order_id)
+                ORDER BY b.id DESC LIMIT 1)
+    ),
+    left_first AS (
+        SELECT DISTINCT l.order_id FROM (
+            SELECT e.id, e.order_id FROM orders_deliveryevent e
+            WHERE e.created_at >= %(start)s AND e.created_at < %(ahead)s AND e.type = 'ASSIGNED'
+            UNION ALL SELECT id, order_id FROM others
+        ) AS l WHERE NOT EXISTS (
+            SELECT FROM orders_deliveryevent e
+            WHERE e.created_at >= %(start)s AND e.created_at < %(ahead)s
+                AND e.type IN ('QUEUED', 'REQUEUED')
+                AND e.order_id = l.order_id AND e.id < l.id)
+        OFFSET 0
     )
-    SELECT NULL::int, waiting FROM before
+    SELECT NULL::timestamptz, (
+        SELECT count(*) FROM left_first WHERE (
+            SELECT o.status <> 'QUEUED' AND o.live_mode {area}
+            FROM orders_order o WHERE o.id = left_first.order_id)
+    ) + (
+        SELECT count(*) FROM orders_order o
+        WHERE o.status = 'QUEUED' AND o.live_mode {area}
+            AND o.created_at < %(start)s + interval '1 day' AND 'QUEUED' = (
+                SELECT b.status FROM orders_deliveryevent b
+                WHERE b.order_id = o.id AND b.created_at < %(start)s
+                    AND b.created_at >= o.created_at - interval '1 day'
+                ORDER BY b.id DESC LIMIT 1))
     UNION ALL
-    SELECT floor(EXTRACT(EPOCH FROM at - %(start)s) / %(stride_s)s)::int AS slot, sum(step)
-    FROM steps WHERE at < %(end)s GROUP BY slot
+    SELECT date_bin(%(stride)s, e.created_at, %(start)s) AS slot, sum(step) FROM (
+        SELECT e.order_id, e.created_at, CASE WHEN e.type = 'ASSIGNED' THEN -1 ELSE 1 END AS step
+        FROM orders_deliveryevent e
+        WHERE e.created_at >= %(start)s AND e.created_at < %(end)s
+            AND e.type IN ('QUEUED', 'REQUEUED', 'ASSIGNED')
+        UNION ALL SELECT order_id, created_at, -1 FROM others WHERE created_at < %(end)s
+    ) AS e {of} GROUP BY slot
 """
 
 
@@ -77,24 +98,24 @@ def lengths(span: Span, area_id: UUID | None, now: datetime) -> list[Point]:
     missing in it.
     """
     stride = QUARTER if span.by_hour else HOUR
-    values = {
+    values: dict[str, Any] = {
         "start": span.start,
         "end": span.end,
         "ahead": span.end + LOOK_AHEAD,
         "area": area_id,
-        "stride_s": stride.total_seconds(),
+        "stride": stride,
     }
     area = "AND o.service_area_id = %(area)s" if area_id else ""
-    steps = _STEPS.format(step=_STEP.format(of=_OF_AREA if area_id else _OF_ALL))
     with connections[router.db_for_read(DeliveryEvent)].cursor() as cursor:
-        cursor.execute(_QUEUE.format(steps=steps, area=area), values)
-        changes: dict[int | None, int] = dict(cursor.fetchall())
+        cursor.execute(_QUEUE.format(of=_OF_AREA if area_id else _OF_ALL, area=area), values)
+        changes: dict[datetime | None, int] = dict(cursor.fetchall())
     length = changes.pop(None)
     points = [Point(span.start, length)]
     slots = -int(-(span.end - span.start) // stride)
     for slot in range(slots):
-        if span.start + slot * stride >= now:
+        begins = span.start + slot * stride
+        if begins >= now:
             break
-        length += changes.get(slot, 0)
-        points.append(Point(min(span.start + (slot + 1) * stride, now), length))
+        length += changes.get(begins, 0)
+        points.append(Point(min(begins + stride, now), length))
     return points

@@ -14,7 +14,7 @@ from django.db import connections, router
 
 from dispatch.shift.figures import By, Column, Flown, Outcome, Told
 from dispatch.shift.spans import Span
-from fleet.feasibility.geometry import Ints
+from fleet.feasibility.geometry import Floats, Ints
 from fleet.feasibility.rules import Priority
 from orders.models import Order
 from orders.states import CancelReason, ReasonCode
@@ -28,69 +28,98 @@ REASON_KEYS = [f"{outcome.name}:{code}" for outcome in ENDED_BADLY for code in R
 
 @dataclass(frozen=True, slots=True)
 class Small:
-    """A number from 0 to below `size`, as SQL. Several of one row are sent as one number."""
+    """A number from 0 to below `size`, as SQL. All of one row are sent as one number."""
 
     sql: str
-    size: int
+    size: int | str  # or SQL
 
 
 def _as_one(small: dict[str, Small]) -> str:
-    text = "0"
+    text = "0::bigint"
     for one in small.values():
-        text = f"({text}) * {one.size} + ({one.sql})"
+        text = f"({text}) * ({one.size}) + ({one.sql})"
     return text
 
 
-def _apart(numbers: Ints, small: dict[str, Small]) -> dict[str, Ints]:
+def _apart(numbers: Ints, sizes: dict[str, int]) -> dict[str, Ints]:
     found = {}
-    for name, one in reversed(small.items()):
-        numbers, found[name] = np.divmod(numbers, one.size)
+    for name, size in reversed(sizes.items()):
+        numbers, found[name] = np.divmod(numbers, size)
     return found
 
 
-# Merchants and areas by their number, which is smaller and faster to group by than their id. The
-# hub is the base of the drone: where a drone stands changes, where it belongs hardly ever.
-# OFFSET 0: planned apart, because PostgreSQL expects few rows of joins by an expression.
+# What has an id is numbered. The hub is the base of the drone: where a drone stands changes, where
+# it belongs hardly ever.
+# PostgreSQL expects one row in 200 of a join or a filter by an expression, and compares each row
+# with each where it expects few. So the rows are planned apart (OFFSET 0), no join leaves one out
+# (LEFT JOIN), and those of other areas are left out at the end.
 _STATEMENT = """
-    WITH areas AS MATERIALIZED (SELECT id, row_number() OVER () - 1 AS n FROM fleet_servicearea),
-    merchants AS MATERIALIZED (SELECT id, row_number() OVER () - 1 AS n FROM accounts_merchant)
+    WITH areas AS MATERIALIZED (
+        SELECT id, row_number() OVER () - 1 AS n FROM fleet_servicearea {only}),
+    merchants AS MATERIALIZED (SELECT id, row_number() OVER () - 1 AS n FROM accounts_merchant),
+    hubs AS MATERIALIZED (SELECT id, row_number() OVER () AS n FROM fleet_hub),
+    drones AS MATERIALIZED (
+        SELECT drone_id, hubs.n FROM fleet_drone JOIN hubs ON hubs.id = base_id)
     SELECT (SELECT array_agg(id ORDER BY n) FROM areas),
         (SELECT array_agg(id ORDER BY n) FROM merchants),
-        array_agg(areas.n), array_agg(merchants.n), array_agg(COALESCE(d.base_id, 0)),
-        array_agg(small), {arrays}
+        (SELECT array_agg(id ORDER BY n) FROM hubs),
+        {arrays}
     FROM (
-        SELECT {area} AS area_id, {merchant} AS merchant_id, {drone} AS drone_id, {small} AS small,
-            {columns}
+        SELECT {area} AS area_id, {merchant} AS merchant_id, {drone} AS drone_id, {rows}
         FROM {tables} WHERE {where} OFFSET 0
     ) AS one
-    JOIN areas ON areas.id = one.area_id JOIN merchants ON merchants.id = one.merchant_id
-    LEFT JOIN fleet_drone d ON d.drone_id = one.drone_id
+    LEFT JOIN areas ON areas.id = one.area_id
+    LEFT JOIN merchants ON merchants.id = one.merchant_id
+    LEFT JOIN drones ON drones.drone_id = one.drone_id
 """
+_NUMBERED = {
+    "hub": Small("COALESCE(drones.n, 0)", "(SELECT count(*) + 1 FROM hubs)"),
+    "merchant": Small("merchants.n", "(SELECT count(*) FROM merchants)"),
+    "area": Small("areas.n", "(SELECT count(*) FROM areas)"),
+}
 
 
 def _read(
     small: dict[str, Small], columns: dict[str, str], values: dict[str, Any], **parts: str
-) -> tuple[dict[By, Column], dict[str, Ints], list[Any]]:
-    """What the rows are grouped by but for the small numbers, these, and the columns."""
+) -> tuple[dict[By, Column], dict[str, Ints], list[Floats]]:
+    """What the rows are grouped by but for the small numbers, these, and the columns, which are
+    NaN where they have no value.
+    """
+    rows = columns | {name: one.sql for name, one in small.items()}
+    named = {name: Small(f"one.{name}", one.size) for name, one in small.items()}
+    sent = [_as_one(_NUMBERED | named), *(f"COALESCE({name}, 'NaN')" for name in columns)]
+    of_areas = "FILTER (WHERE areas.n IS NOT NULL)"
     sql = _STATEMENT.format(
-        small=_as_one(small),
-        columns=", ".join(f"{sql} AS {name}" for name, sql in columns.items()),
-        arrays=", ".join(f"array_agg({name})" for name in columns),
+        arrays=", ".join(f"array_send(array_agg({one}) {of_areas})" for one in sent),
+        rows=", ".join(f"{sql} AS {name}" for name, sql in rows.items()),
+        only="WHERE id = %(area)s" if values["area"] else "",
         **parts,
     )
     database = cast(DatabaseWrapper, connections[router.db_for_read(Order)])
-    ((areas, merchants, *arrays),) = database.planned_rows_of(sql, values)
-    area, merchant, hub, numbers = (np.asarray(array or (), dtype=int) for array in arrays[:4])
-    hubs, places = np.unique(hub, return_inverse=True)
-    numbered = _apart(numbers, small)
+    ((areas, merchants, hubs, numbers, *others),) = database.planned_rows_of(sql, values)
+    hubs, merchants, areas = [None, *(hubs or ())], merchants or (), areas or ()
+    sizes = {"hub": len(hubs), "merchant": len(merchants), "area": len(areas)}
+    found = _apart(_values_of(numbers, int), sizes | {k: int(one.size) for k, one in small.items()})
     by = {
-        By.ALL: Column(np.zeros_like(area), [None]),
-        By.AREA: Column(area, areas or ()),
-        By.PRIORITY: Column(numbered["priority"], PRIORITIES),
-        By.MERCHANT: Column(merchant, merchants or ()),
-        By.HUB: Column(places, [key or None for key in hubs.tolist()]),
+        By.ALL: Column(np.zeros_like(found["area"]), [None]),
+        By.AREA: Column(found["area"], areas),
+        By.PRIORITY: Column(found["priority"], PRIORITIES),
+        By.MERCHANT: Column(found["merchant"], merchants),
+        By.HUB: Column(found["hub"], hubs),
     }
-    return by, numbered, [np.asarray(array or (), dtype=float) for array in arrays[4:]]
+    return by, found, [_values_of(one, float) for one in others]
+
+
+def _values_of(sent: bytes | None, kind: type[int] | type[float]) -> Any:
+    """An array of bigint or double precision as PostgreSQL's `array_send` writes it: a header of
+    20 bytes, and each value after its length. None is an array without values.
+    """
+    if sent is None:
+        return np.empty(0, kind)
+    if sent[4:8] != bytes(4):
+        raise ValueError("The array has a NULL, which takes fewer bytes than a value.")
+    one = np.dtype([("length", ">i4"), ("value", np.dtype(kind).newbyteorder(">"))])
+    return np.frombuffer(sent, one, offset=20)["value"].astype(kind)
 
 
 def _position(column: str, among: str) -> str:
@@ -121,18 +150,19 @@ _ORDERS = """orders_order o LEFT JOIN orders_deliveryjob j ON j.id = o.current_j
 _DRONE = """COALESCE(
     j.drone_id, (SELECT x.drone_id FROM orders_deliveryjob x WHERE x.id = o.current_job_id))"""
 _STARTED = f"o.live_mode AND {_STARTS} >= %(start)s AND {_STARTS} < %(end)s"
-_OUTCOME = f"""CASE o.status
+_CANCEL_REASON, _REASON_CODE = (
+    f"COALESCE({_position(column, 'reasons')}, 0)"
+    for column in ("o.cancel_reason", "o.reason_code")
+)
+# Its outcome and its reason as one number. Most orders are delivered, so that comes first.
+_FATE = f"""CASE o.status
     WHEN 'DELIVERED' THEN
         CASE WHEN o.delivered_at <= o.deliver_by THEN {Outcome.KEPT:d} ELSE {Outcome.LATE:d} END
-    WHEN 'CANCELED' THEN {Outcome.CANCELED:d}
-    WHEN 'FAILED' THEN {Outcome.FAILED:d}
-    WHEN 'ABORTED' THEN {Outcome.ABORTED:d}
+    WHEN 'CANCELED' THEN {Outcome.CANCELED:d} + {len(Outcome)} * ({_CANCEL_REASON})
+    WHEN 'FAILED' THEN {Outcome.FAILED:d} + {len(Outcome)} * ({_REASON_CODE})
+    WHEN 'ABORTED' THEN {Outcome.ABORTED:d} + {len(Outcome)} * ({_REASON_CODE})
     ELSE CASE WHEN o.deliver_by < %(now)s THEN {Outcome.OVERDUE:d} ELSE {Outcome.OPEN:d} END
 END"""
-_REASON = f"""COALESCE(
-    CASE WHEN o.status = 'CANCELED' THEN {_position("o.cancel_reason", "reasons")}
-        WHEN o.status IN ('FAILED', 'ABORTED') THEN {_position("o.reason_code", "reasons")}
-    END, 0)"""
 _DOOR_S = f"date_part('epoch', o.delivered_at - {_STARTS})"
 
 
@@ -144,8 +174,7 @@ def orders(span: Span, area_id: UUID | None, now: datetime) -> Told:
     """
     small = {
         "priority": Small(_position("o.priority", "priorities"), len(PRIORITIES)),
-        "outcome": Small(_OUTCOME, len(Outcome)),
-        "reason": Small(_REASON, len(REASONS)),
+        "fate": Small(_FATE, len(Outcome) * len(REASONS)),
         "slot": Small(f"width_bucket({_STARTS}, %(slots)s::timestamptz[]) - 1", len(span.slots)),
     }
     by, found, (door_s,) = _read(
@@ -156,10 +185,10 @@ def orders(span: Span, area_id: UUID | None, now: datetime) -> Told:
         area="o.service_area_id",
         merchant="o.merchant_id",
         drone=_DRONE,
-        where=_STARTED + (" AND o.service_area_id = %(area)s" if area_id else ""),
+        where=_STARTED,
     )
-    outcome = found["outcome"]
-    which = (outcome - Outcome.CANCELED) * len(REASONS) + found["reason"]
+    reason, outcome = np.divmod(found["fate"], len(Outcome))
+    which = (outcome - Outcome.CANCELED) * len(REASONS) + reason
     by[By.REASON] = Column(
         np.where(outcome >= Outcome.CANCELED, which + 1, 0), [None, *REASON_KEYS]
     )
@@ -207,6 +236,6 @@ def flights(span: Span, area_id: UUID | None, now: datetime) -> Flown:
         area=_AREA,
         merchant=_MERCHANT,
         drone=_FLOWN_BY,
-        where=_TOOK_OFF + (f" AND {_AREA} = %(area)s" if area_id else ""),
+        where=_TOOK_OFF,
     )
     return Flown(by, np.maximum(0, air_s), np.maximum(0, battery_pct))

@@ -189,10 +189,11 @@ def percentile(ordered: list[float], share: float) -> float | None:
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
-def waiting_at(at: datetime) -> int:
-    """How many live orders were QUEUED just before this moment."""
+def waiting_at(at: datetime, area: ServiceArea | None = None) -> int:
+    """How many live orders (of the area) were QUEUED just before this moment."""
     found = 0
-    for order in Order.objects.filter(live_mode=True):
+    orders = Order.objects.filter(live_mode=True)
+    for order in orders.filter(service_area=area) if area else orders:
         events = [event for event in order.events.all() if event.created_at < at]
         found += bool(events) and events[-1].status == Status.QUEUED
     return found

@@ -24,15 +24,16 @@ EXPORTS = Table(
     ("format", "records", "CPU s", "database CPU s", "both", "clock s", "MB sent", "peak MB"),
     first_width=8,
 )
+TRACK = f"""jsonb_build_object(
+    'coordinates', (SELECT jsonb_agg(jsonb_build_array(-0.18 - i * 0.000347, 5.6 + i * 0.00041))
+                    FROM generate_series(1, {POINTS}) i),
+    'at', (SELECT jsonb_agg(1790000000.1 + i * 12.3) FROM generate_series(1, {POINTS}) i),
+    'alt_m', (SELECT jsonb_agg(60.1 + i * 0.3) FROM generate_series(1, {POINTS}) i))"""
 CHANGED = {
     "id": "gen_random_uuid()",
     "job_id": "NULL",
     "ended_at": "ended_at - n * interval '90 seconds'",
-    "track": f"""jsonb_build_object(
-        'coordinates', (SELECT jsonb_agg(jsonb_build_array(-0.18 - i * 0.000347, 5.6 + i * 0.00041))
-                        FROM generate_series(1, {POINTS}) i),
-        'at', (SELECT jsonb_agg(1790000000.1 + i * 12.3) FROM generate_series(1, {POINTS}) i),
-        'alt_m', (SELECT jsonb_agg(60.1 + i * 0.3) FROM generate_series(1, {POINTS}) i))""",
+    "track": TRACK,
 }
 
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
+from django.db import connection
 from django.utils import timezone
 
 from dispatch.shift import figures, presentation, queue, reading, report
@@ -17,9 +18,11 @@ from dispatch.tests import shift_worlds
 from dispatch.tests.shift_worlds import World
 from fleet.models import ServiceArea
 from fleet.tests.factories import ServiceAreaFactory
+from orders import lifecycle
 from orders.models import Order
-from orders.states import Status
+from orders.states import JobStatus, Status
 from orders.tests.factories import OrderFactory, order_in
+from wingxtra.accounts.identity import GCS
 
 NEW_YORK = ZoneInfo("America/New_York")
 # The clocks go back, go forward, and stay.
@@ -137,7 +140,7 @@ def _compare_flights(span: Span, area: ServiceArea | None, now: datetime) -> Non
 
 
 def test_the_queue_is_that_of_the_slow_reading(world: tuple[World, date]) -> None:
-    _, day = world
+    made, day = world
     span = Span(day, 1, NEW_YORK)
     points = queue.lengths(span, None, span.end + timedelta(days=2))
     assert len(points) == 1 + span.hours * 4
@@ -147,6 +150,36 @@ def test_the_queue_is_that_of_the_slow_reading(world: tuple[World, date]) -> Non
         week = Span(day, 7, NEW_YORK)
         for point in queue.lengths(week, None, timezone.now())[::17]:
             assert point.length == shift_worlds.waiting_at(point.at), point.at
+    for area in made.areas:
+        for point in queue.lengths(span, area.pk, span.end + timedelta(days=2))[::13]:
+            assert point.length == shift_worlds.waiting_at(point.at, area), point.at
+
+
+@pytest.mark.django_db
+def test_who_is_queued_again_long_after_the_day_has_not_waited_through_it() -> None:
+    """It flew over midnight, and is in the queue today."""
+    start = datetime(2026, 6, 10, tzinfo=UTC)
+    with time_machine.travel(start - timedelta(hours=1), tick=False) as clock:
+        order = order_in(Status.ASSIGNED)
+        clock.shift(timedelta(days=5))
+        lifecycle.mission_over(
+            order.pk, ended=JobStatus.FAILED, by=GCS, why="The motor failed.", max_attempts=3
+        )
+        points = queue.lengths(Span(start.date(), 1, ZoneInfo("UTC")), None, timezone.now())
+    assert {point.length for point in points} == {0}
+
+
+@pytest.mark.django_db
+def test_an_array_with_a_null_is_no_column() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT array_send(ARRAY[1, -7]::bigint[]), array_send(ARRAY[1, NULL]::bigint[])"
+        )
+        whole, holed = cursor.fetchone()
+    assert reading._values_of(bytes(whole), int).tolist() == [1, -7]
+    assert reading._values_of(None, float).tolist() == []
+    with pytest.raises(ValueError, match="NULL"):
+        reading._values_of(bytes(holed), int)
 
 
 @pytest.mark.django_db

@@ -67,7 +67,10 @@ class DeliveryJob(models.Model):
                 | (~Q(status=JobStatus.ACTIVE) & Q(ended_at__isnull=False)),
             ),
         ]
-        indexes = [models.Index(fields=["-created_at", "-id"], name="job_newest")]
+        # With its drone for the report of a shift, which joins the jobs of its days.
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], include=["drone"], name="job_newest_drone")
+        ]
 
     def __str__(self) -> str:
         return f"{self.drone_id or 'test drone'}, attempt {self.attempt}"
@@ -86,6 +89,12 @@ class DeliveryEventQuerySet(models.QuerySet["DeliveryEvent"]):
         months before.
         """
         return self.filter(created_at__gte=at - EVENT_MARGIN)
+
+
+IN_REPORTS = (
+    *(EventType.QUEUED, EventType.REQUEUED, EventType.ASSIGNED, EventType.LAUNCHED),
+    *(EventType.CANCELED, EventType.FAILED, EventType.RESCHEDULED),
+)
 
 
 class DeliveryEvent(models.Model):
@@ -121,6 +130,14 @@ class DeliveryEvent(models.Model):
                 fields=["actor_ref", "created_at"],
                 name="event_of_person",
                 condition=Q(actor_kind=ActorKind.USER),
+            ),
+            # The steps into the queue and out of it, and the take-offs: a report reads these of
+            # its days without the rows, which lie between all others.
+            models.Index(
+                fields=["type", "created_at"],
+                include=["order", "id", "job", "occurred_at"],
+                name="event_in_reports",
+                condition=Q(type__in=IN_REPORTS) | Q(payload__was=Status.QUEUED),
             ),
         ]
 

@@ -92,7 +92,8 @@ INDEXES = [
         name="order_open",
         condition=~Q(status__in=TERMINAL),
     ),
-    # The days of reports: when it was placed, or its agreed start.
+    # The days of reports: when it was placed, or its agreed start. Statistics of this expression
+    # (migration 0031) tell PostgreSQL how many orders a day has.
     models.Index(
         Greatest("created_at", "not_before"), name="order_starts", condition=Q(live_mode=True)
     ),

@@ -5,7 +5,7 @@ leaves.
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,25 +13,30 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.db.models import Model
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatch.tests.test_bench_records import database_cpu_s
+from dispatch.models import FlightRecord
+from dispatch.tests.test_bench_records import TRACK, database_cpu_s
 from fleet.demo import seed as city
 from fleet.models import Drone
+from fleet.tests.factories import TelemetryFactory, show
 from orders import lifecycle
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import Status
 from tracking.models import WebhookDelivery
 from tracking.tests.receiver import WebhookFactory
+from wingxtra import redis_client
 from wingxtra.accounts.identity import DISPATCHER, GCS, Role
-from wingxtra.accounts.models import ApiKey
+from wingxtra.accounts.models import ApiKey, Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
+from wingxtra.console.livemap import store
 from wingxtra.database import partitions
 from wingxtra.database.partitions import History, month_of, months_after
 from wingxtra.tests import cpu
-from wingxtra.tests.bench import references, seed
+from wingxtra.tests.bench import million, references, seed
 from wingxtra.tests.bench.tables import Figure, Table
 
 pytestmark = [pytest.mark.bench, pytest.mark.django_db(transaction=True)]
@@ -39,6 +44,8 @@ pytestmark = [pytest.mark.bench, pytest.mark.django_db(transaction=True)]
 EVENTS = int(os.environ.get("BENCH_EVENTS", "20000000"))
 ROWS = int(os.environ.get("BENCH_MONTH_ROWS", "1000000"))
 MONTHS = 12
+AIR_MIN = "8 + mod(n::bigint * 7919, 1200) / 60.0"
+FLIGHT_DAYS = 60  # the newest have a flight record with a track
 SAMPLES = 20
 BUDGET_MS = 300
 
@@ -82,14 +89,26 @@ HISTORIES = (EVENTS_OF_ALL, WEBHOOKS)
 
 @pytest.mark.usefixtures("_only_its_own_months")
 def test_pages_and_calls_beside_a_year_of_events() -> None:
-    began_s = time.perf_counter()
+    began_s, now = time.perf_counter(), timezone.now()
+    merchant, orders = make_a_year(now)
+    total = DeliveryEvent.objects.count()
+    SEEDED.row("seeded", Figure(total, ","), Figure(time.perf_counter() - began_s), Figure(_mb()))
+    newest, oldest = (_order(n) for n in (orders, 1))
+    _pages(merchant, newest, oldest, now)
+    _archive()
+
+
+def make_a_year(now: datetime) -> tuple[Merchant, int]:
+    """A year of orders of one merchant, the open ones of a bad afternoon, and a picture of all
+    drones. Returns the merchant and how many orders are in the year.
+    """
     city.seed(12)
     merchant = MerchantFactory()
     template = seed.placed(merchant, body())
     lifecycle.assign(template.pk, Drone.objects.all()[0].pk, by=DISPATCHER, why="The only one.")
     lifecycle.advance(template.pk, Status.DELIVERED, by=GCS)
     template = Order.objects.get(pk=template.pk)
-    now = timezone.now()
+    million.open_afternoon(merchant)
     start = months_after(month_of(now), -MONTHS)
     orders = EVENTS // DeliveryEvent.objects.filter(order=template).count()
     apart_s = _s(now - start) / orders
@@ -98,23 +117,21 @@ def test_pages_and_calls_beside_a_year_of_events() -> None:
         cursor.execute("DROP INDEX order_search")
         cursor.execute("SET session_replication_role = replica")
         cursor.execute("SET maintenance_work_mem = '512MB'")
-        multiply(Order, template.pk, orders, made)
-        multiply(DeliveryJob, template.current_job_id, orders, made)
+        multiply(Order, template.pk, 1, orders, made)
+        multiply(DeliveryJob, template.current_job_id, 1, orders, made)
+        flights = math.ceil(FLIGHT_DAYS * 86_400 / apart_s)
+        flight = FlightRecord.objects.get(order=template).pk
+        multiply(FlightRecord, flight, max(1, orders - flights), orders, made)
         for month in [months_after(start, count) for count in range(MONTHS)]:
             first, last = (
                 math.ceil(_s(at - start) / apart_s) for at in (month, months_after(month, 1))
             )
             last -= 1
             _events_of_a_month(month, template, max(1, first), last, made)
-        _insert_events("orders_deliveryevent", template, last + 1, orders, made)
+        _insert_events("orders_deliveryevent", template, last + 1, orders, made, until=now)
         cursor.execute("SET session_replication_role = DEFAULT")
         cursor.execute("ANALYZE")
-    total = DeliveryEvent.objects.count()
-    SEEDED.row("seeded", Figure(total, ","), Figure(time.perf_counter() - began_s), Figure(_mb()))
-
-    newest, oldest = (_order(n) for n in (orders, 1))
-    _pages(merchant, newest, oldest, now)
-    _archive()
+    return merchant, orders
 
 
 def _pages(merchant: Any, newest: Order, oldest: Order, now: datetime) -> None:
@@ -132,19 +149,44 @@ def _pages(merchant: Any, newest: Order, oldest: Order, now: datetime) -> None:
     _page("console, list of orders", staff, reverse("admin:orders_order_changelist"), 12)
     _page("console, report of today", staff, reverse("admin:shift"), 12)
     month_ago = f"{now - timedelta(days=40):%Y-%m-%d}"
-    _page("console, report 40 days ago", staff, f"{reverse('admin:shift')}?day={month_ago}", 12)
+    area = newest.service_area_id
+    for name, query in (
+        ("yesterday", f"day={now - timedelta(days=1):%Y-%m-%d}"),
+        ("7 days up to today", "days=7"),
+        ("7 days of one area", f"days=7&area={area}"),
+        ("40 days ago", f"day={month_ago}"),
+        ("7 days up to 40 days ago", f"day={month_ago}&days=7"),
+    ):
+        _page(f"console, report of {name}", staff, f"{reverse('admin:shift')}?{query}", 12)
+    show(*(TelemetryFactory(drone_id=key) for key in Drone.objects.values_list("pk", flat=True)))
+    _page("console, map, its snapshot anew", staff, reverse("admin:map-data"), 12, _forget_the_map)
 
 
-def _page(name: str, client: Client, address: str, statements: int) -> None:
+def _forget_the_map() -> None:
+    redis_client.client().delete(store.KEY, store.RENEWED_BY_ONE)
+
+
+def _page(
+    name: str,
+    client: Client,
+    address: str,
+    statements: int,
+    before_each: Callable[[], object] = lambda: None,
+) -> None:
     """The mean of some requests in this process, in CPU time of Python and PostgreSQL."""
+
+    def load() -> HttpResponse:
+        before_each()
+        return client.get(address)
+
     for _ in range(SAMPLES):  # by then, statements are prepared
-        answer = client.get(address)
+        answer = load()
         assert answer.status_code == 200, (address, answer.status_code, answer.content[:300])
     with references.watched() as statement_cost:
-        client.get(address)
+        load()
     with cpu.measured() as cost:
         for _ in range(SAMPLES):
-            client.get(address)
+            load()
     PAGES.row(
         name,
         Figure(1000 * cost.all_s / SAMPLES, at_most=BUDGET_MS),
@@ -234,7 +276,9 @@ def _order(number: int) -> Order:
     return Order.objects.get(external_id=f"REF-{number}")
 
 
-def _changed(made: str) -> dict[type[Model], dict[str, str]]:
+def _changed(made: str, until: datetime | None) -> dict[type[Model], dict[str, str]]:
+    """SQL by column of the copies. until: no event is later; for events only."""
+    event_at = f"LEAST({_later(made, '2 * step')}, '{until}')"
     job = "md5('job' || n)::uuid"
     return {
         Order: {
@@ -245,7 +289,7 @@ def _changed(made: str) -> dict[type[Model], dict[str, str]]:
             "created_at": made,
             "updated_at": made,
             "last_step_at": made,
-            "delivered_at": f"{made} + interval '20 minutes'",
+            "delivered_at": _later(made, f"10 + {AIR_MIN}"),
             "deliver_by": f"{made} + interval '1 hour'",
         },
         DeliveryJob: {
@@ -253,30 +297,47 @@ def _changed(made: str) -> dict[type[Model], dict[str, str]]:
             "order_id": "md5('order' || n)::uuid",
             "mission_intent_id": "md5('intent' || n)::uuid",
             "created_at": made,
+            "ended_at": _later(made, f"10 + {AIR_MIN}"),
+        },
+        FlightRecord: {
+            "id": "md5('flight' || n)::uuid",
+            "job_id": job,
+            "order_id": "md5('order' || n)::uuid",
+            "mission_id": "NULL",
+            "took_off_at": _later(made, "10"),
+            "ended_at": _later(made, f"10 + {AIR_MIN}"),
+            "landed_at": _later(made, f"15 + {AIR_MIN}"),
+            "battery_before_pct": "95",
+            "battery_after_pct": f"95 - {AIR_MIN}",
+            "track": TRACK,
         },
         DeliveryEvent: {
             "id": "nextval('orders_deliveryevent_id_seq')",
             "order_id": "md5('order' || n)::uuid",
             "job_id": f"CASE WHEN job_id IS NOT NULL THEN {job} END",
-            "created_at": made,
-            "occurred_at": made,
+            "created_at": event_at,
+            "occurred_at": event_at,
         },
     }
 
 
-def multiply(model: type[Model], pk: Any, count: int, made: str) -> None:
+def _later(at: str, minutes: str) -> str:
+    return f"{at} + ({minutes}) * interval '1 minute'"
+
+
+def multiply(model: type[Model], pk: Any, first: int, last: int, made: str) -> None:
     names, values = _columns(model, made)
     table = model._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {table} ({names}) SELECT {values} "
-            f"FROM {table}, generate_series(1, {count}) AS n WHERE {table}.id = %s",
+            f"FROM {table}, generate_series({first}, {last}) AS n WHERE {table}.id = %s",
             [pk],
         )
 
 
-def _columns(model: type[Model], made: str) -> tuple[str, str]:
-    changed = _changed(made)[model]
+def _columns(model: type[Model], made: str, until: datetime | None = None) -> tuple[str, str]:
+    changed = _changed(made, until)[model]
     columns = [field.column for field in model._meta.concrete_fields]
     values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
     return ", ".join(f'"{column}"' for column in columns), values
@@ -290,20 +351,26 @@ def _events_of_a_month(month: datetime, template: Order, first: int, last: int, 
             f"CREATE TABLE {table} "
             "(LIKE orders_deliveryevent INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
         )
-        _insert_events(table, template, first, last, made)
+        last_moment = months_after(month, 1) - timedelta(seconds=1)
+        _insert_events(table, template, first, last, made, until=last_moment)
         cursor.execute(
             f"ALTER TABLE orders_deliveryevent ATTACH PARTITION {table} FOR VALUES FROM "
             f"('{month.isoformat()}') TO ('{months_after(month, 1).isoformat()}')"
         )
 
 
-def _insert_events(table: str, template: Order, first: int, last: int, made: str) -> None:
-    names, values = _columns(DeliveryEvent, made)
-    one = "(SELECT * FROM orders_deliveryevent WHERE order_id = %s ORDER BY id) AS one"
+def _insert_events(
+    table: str, template: Order, first: int, last: int, made: str, *, until: datetime
+) -> None:
+    names, values = _columns(DeliveryEvent, made, until)
+    one = (
+        "(SELECT *, row_number() OVER (ORDER BY id) - 1 AS step FROM orders_deliveryevent"
+        " WHERE order_id = %s ORDER BY id) AS one"
+    )
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {table} ({names}) "
-            f"SELECT {values} FROM generate_series({first}, {last}) AS n, {one}",
+            f"SELECT {values} FROM generate_series({first}, {last}) AS n, {one} ORDER BY n, step",
             [template.pk],
         )
 

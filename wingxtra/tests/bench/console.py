@@ -81,7 +81,7 @@ def pages() -> dict[str, tuple[str, int]]:
     today, yesterday = (str((timezone.now() - timedelta(days=n)).date()) for n in (0, 1))
     lines = dashboard.board(timezone.now()).lines
     longest = max(lines, key=lambda line: line.count)
-    drone = Drone.objects.order_by("pk")[1].pk
+    drone, area = Drone.objects.order_by("pk")[1].pk, ServiceArea.objects.values_list("pk")[0][0]
     found: dict[str, tuple[str, int]] = {
         "dashboard": ("/admin/", BUDGET_STATEMENTS),
         "dashboard, its poll": ("/admin/now/", BUDGET_STATEMENTS),
@@ -102,6 +102,7 @@ def pages() -> dict[str, tuple[str, int]]:
             for query in [urlencode({"day": yesterday, "table": name})]
         },
         "shift report, 7 days": f"/admin/shift/?day={today}&days=7",
+        "shift report, 7 days of one area": f"/admin/shift/?day={today}&days=7&area={area}",
         "a drone's day": f"/admin/shift/drone/?drone={drone}&day={yesterday}",
         "who did what, one day": f"/admin/shift/people/?user={seed.PERSON}&day={yesterday}",
         "who did what, 30 days": f"/admin/shift/people/?user={seed.PERSON}&days=30",

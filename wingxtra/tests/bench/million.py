@@ -2,12 +2,13 @@
 
 As in `seed`, one of each kind is made by the real verbs and copied: orders that wait (a third of
 them late), orders in flight with a drone each, and orders on hold because their parcel is lost from
-sight.
+sight. The newest orders have a whole history: all events, and a flight record with a track.
 """
 
 from django.contrib.admin.models import LogEntry
 
-from dispatch.models import Mission, MissionPart
+from dispatch.models import FlightRecord, Mission, MissionPart
+from dispatch.tests.test_bench_records import TRACK
 from fleet.models import Drone
 from orders import lifecycle
 from orders.models import DeliveryEvent, DeliveryJob, Order
@@ -21,6 +22,19 @@ from wingxtra.tests.bench.seed import Changes, multiply
 WAITING, FLYING, HELD = 600, 200, 50
 DONE_BY_STAFF = 100_000
 FLEET = "WX-BEN-"
+FLIGHT = {
+    "id": "md5('flight' || n)::uuid",
+    "job_id": "md5('job' || n)::uuid",
+    "order_id": "md5('order' || n)::uuid",
+    "mission_id": "md5('intent' || n)::uuid",
+    "drone_id": seed.DRONE_ID,
+    "took_off_at": f"{seed.AGO} + interval '10 minutes'",
+    "ended_at": f"{seed.AGO} + interval '20 minutes'",
+    "landed_at": f"{seed.AGO} + interval '25 minutes'",
+    "battery_before_pct": "95",
+    "battery_after_pct": "95 - mod(n, 37)",
+    "track": TRACK,
+}
 
 
 def grow(orders: int) -> int:
@@ -28,22 +42,40 @@ def grow(orders: int) -> int:
     delivered = Order.objects.get(merchant__name="Shop of all shops")
     user = User.objects.create_user(seed.PERSON, role=Role.ADMIN, is_staff=True)
     actions.log(user, delivered, "Correct the details: nothing of note.")
-    waiting, flying, held = _open_orders()
+    open_afternoon(Merchant.objects.get(name="Shop 1"))
     with seed.in_bulk():
         multiply(Mission, 1, min(orders, seed.ORDERS), parts__order=delivered)
         multiply(MissionPart, 1, min(orders, seed.ORDERS), order=delivered)
+        _histories(delivered, min(orders, seed.ORDERS))
         multiply(Order, seed.ORDERS + 1, orders, pk=delivered.pk)
         multiply(DeliveryJob, seed.ORDERS + 1, orders, order=delivered)
         multiply(LogEntry, 1, DONE_BY_STAFF, _entry(), user=user)
+    return Order.objects.count()
+
+
+def _histories(order: Order, count: int) -> None:
+    """The first events of the newest orders, each two minutes after the one before, and their
+    flight records. Their last events are there.
+    """
+    events = DeliveryEvent.objects.filter(order=order).order_by("id")
+    for step, event in enumerate(list(events)[: -seed.LAST_EVENTS]):
+        at = f"{seed.AGO} + {step} * interval '2 minutes'"
+        changes = {**seed.CHANGED[DeliveryEvent], "created_at": at, "occurred_at": at}
+        multiply(DeliveryEvent, 1, count, changes, pk=event.pk)
+    multiply(FlightRecord, 1, count, FLIGHT, order=order)
+
+
+def open_afternoon(merchant: Merchant) -> None:
+    """Adds the open orders, with their drones. The merchant has an order."""
+    waiting, flying, held = _open_orders(merchant)
+    with seed.without_triggers():
         multiply(Drone, 1, FLYING + HELD, {"drone_id": _drone()}, pk=flying.assigned_drone_id)
         _copies(waiting, 1, WAITING, "wait")
         _copies(flying, 1, FLYING, "fly")
         _copies(held, FLYING + 1, FLYING + HELD, "held")
-    return Order.objects.count()
 
 
-def _open_orders() -> tuple[Order, Order, Order]:
-    merchant = Merchant.objects.get(name="Shop 1")
+def _open_orders(merchant: Merchant) -> tuple[Order, Order, Order]:
     where = Order.objects.filter(merchant=merchant).latest("created_at")
     body: dict[str, object] = {
         name: getattr(where, name)

@@ -1,4 +1,4 @@
-"""100,000 orders of 50 merchants with a job and four events each, multiplied inside the database.
+"""100,000 orders of 50 merchants, each with a job and its last events, multiplied in the database.
 
 One order is placed and delivered by the real verbs. The others are copies of its rows with other
 ids, names, times, references and outcomes, so this code names only the columns that it changes.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 from django.utils import timezone
 
@@ -25,6 +26,7 @@ from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Role
 from wingxtra.accounts.models import ApiKey, Merchant
 
 ORDERS = 100_000
+LAST_EVENTS = 4  # of each of them
 MERCHANTS = 50
 
 # Values of the copies, numbered by n. UUIDs are the hexadecimal digits of a hash of n.
@@ -134,7 +136,7 @@ def run() -> Seeded:
         multiply(Merchant, 1, MERCHANTS, pk=first.pk)
         multiply(Order, 1, ORDERS, pk=delivered.pk)
         multiply(DeliveryJob, 1, ORDERS, order=delivered)
-        for event_id in list(events)[-4:]:
+        for event_id in list(events)[-LAST_EVENTS:]:
             multiply(DeliveryEvent, 1, ORDERS, pk=event_id)
     merchant = Merchant.objects.get(name="Shop 1")
     return Seeded(
@@ -159,11 +161,18 @@ def placed(merchant: Merchant, body: dict[str, object]) -> Order:
 
 
 @contextmanager
+def without_triggers() -> Iterator[CursorWrapper]:
+    """A transaction without the triggers per row."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        yield cursor
+
+
+@contextmanager
 def in_bulk() -> Iterator[None]:
     """Bulk mode: without the triggers per row, and the search index is created at the end."""
     (search,) = (index for index in Order._meta.indexes if index.name == "order_search")
-    with transaction.atomic(), connection.schema_editor() as editor, connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")
+    with without_triggers() as cursor, connection.schema_editor() as editor:
         cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")
         editor.remove_index(Order, search)
         yield
