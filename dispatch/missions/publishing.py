@@ -18,7 +18,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from dispatch.missions import intent, live_missions, publishing_pause
@@ -43,7 +43,7 @@ from orders.models import Order
 from orders.states import EventType, Happened, JobStatus, ReasonCode
 from wingxtra import outbox
 from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor
-from wingxtra.database.statements import Statement, Update
+from wingxtra.database.statements import Statement, Update, connection
 from wingxtra.outbox import Claim, ClaimLost
 from wingxtra.problems import Conflict, NotFound, Unavailable
 
@@ -234,11 +234,8 @@ def _count_try(claim: Claim[Mission], part: MissionPart) -> bool:
             claim.update(body=body)
             mission.body = body
     try:
-        with transaction.atomic():
-            if not _TRY.run(mission_id=mission.pk, claim_id=claim.id):
-                return False
-            if not mission.tries:
-                _PART_LIVE.run(mission_id=mission.pk)
+        if not connection.run(_TRY, [mission.pk, claim.id]):
+            return False
     except IntegrityError:
         claim.end(
             next_try_at=timezone.now() + timedelta(seconds=NOT_ASKED_PAUSE_S),
@@ -251,18 +248,16 @@ def _count_try(claim: Claim[Mission], part: MissionPart) -> bool:
     return True
 
 
-_TRY = Update(
-    lambda mission_id, claim_id: (
-        Mission.objects.filter(pk=mission_id, claim_id=claim_id, state=State.PENDING),
-        {"tries": F("tries") + 1, "live": True},
-    ),
-    mission_id=UUID,
-    claim_id=UUID,
+# The mission and its part in one statement, a transaction of its own. Django has no API for a
+# change of the rows that another change returns.
+_TRY = """
+WITH tried AS (
+    UPDATE dispatch_mission SET tries = tries + 1, live = true
+    WHERE id = %s AND claim_id = %s AND state = 'PENDING'
+    RETURNING id
 )
-_PART_LIVE = Update(
-    lambda mission_id: (MissionPart.objects.filter(mission=mission_id), {"live": True}),
-    mission_id=UUID,
-)
+UPDATE dispatch_missionpart AS part SET live = true FROM tried WHERE part.mission_id = tried.id
+"""
 
 
 def _record_acceptance(claim: Claim[Mission], part: MissionPart, answer: Answer, by: Actor) -> None:

@@ -6,6 +6,7 @@ job changes no outcome: if it contradicts ours, a discrepancy is raised and live
 recalled.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -35,8 +36,8 @@ from orders.states import (
     Status,
 )
 from wingxtra.accounts.identity import Actor
-from wingxtra.database import few_rows, transactions
-from wingxtra.database.few_rows import RowChange
+from wingxtra.database import transactions
+from wingxtra.database.few_rows import NewRow, RowChange, RowWrite
 from wingxtra.database.statements import Statement
 from wingxtra.problems import FieldProblem, Invalid
 from wingxtra.sentences import sentence
@@ -135,8 +136,9 @@ def report(order_id: UUID, event: MissionEvent, *, by: Actor) -> ReportResult:
         if event.key and _was_reported(order, event.key):
             return ReportResult(order, duplicate=True, note="This was reported before.")
         job = _job_of(order, event)
+        locked.also.extend(_kept(event, order_id, job))
         done = _apply(locked, job, event, by)
-        _keep(event, order_id, job)
+        locked.write_also()
     return done
 
 
@@ -146,16 +148,13 @@ def _was_reported(order: Order, key: str) -> bool:
     return job.was_reported if job else _REPORTED.first(order_id=order.pk, key=key) is not None
 
 
-def _keep(event: MissionEvent, order_id: UUID, job: DeliveryJob | None) -> None:
-    """The report, and what ground control says of the mission, in one statement."""
-    said = {"said": event.type, "said_at": timezone.now()}
-    changes = [RowChange(Mission, job.mission_intent_id, said)] if job else []
+def _kept(event: MissionEvent, order_id: UUID, job: DeliveryJob | None) -> Iterator[RowWrite]:
+    """The report, and what ground control says of the mission."""
     if event.key:
-        row = MissionReport(order_id=order_id, key=event.key, type=event.type)
-        few_rows.insert([row], changes)
-    else:
-        for change in changes:
-            change.run()
+        yield NewRow(MissionReport(order_id=order_id, key=event.key, type=event.type))
+    if job:
+        said = {"said": event.type, "said_at": timezone.now()}
+        yield RowChange(Mission, job.mission_intent_id, said)
 
 
 def _apply(locked: Locked, job: DeliveryJob | None, event: MissionEvent, by: Actor) -> ReportResult:

@@ -47,8 +47,8 @@ def test_the_steps_of_a_delivery_take_few_statements(bridge: Simulator, settings
         with sent() as statements:
             assert deliver(second)
     # One more for the message to the customer of LAUNCHED and ARRIVED.
-    most = dict.fromkeys(STEPS, 6) | {"publishing": 12, "LAUNCHED": 7, "ARRIVED": 7}
-    most["DELIVERED"] = 12
+    most = dict.fromkeys(STEPS, 5) | {"publishing": 11, "LAUNCHED": 6, "ARRIVED": 6}
+    most["DELIVERED"] = 11
     over = {step: heads(found) for step, found in taken.items() if len(found) > most[step]}
     assert not over
     assert not [sql for found in taken.values() for sql in heads(found) if "SAVEPOINT" in sql]

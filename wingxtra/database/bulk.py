@@ -14,25 +14,25 @@ import msgspec
 from django.db import connection, models
 
 from wingxtra.database import few_rows, statements
-from wingxtra.database.few_rows import RowChange
+from wingxtra.database.few_rows import RowWrite
 
 # Up to this many rows use a prepared statement; there is one for each number of rows.
 MAX_PREPARED_ROWS = 8
 
 
-def insert(rows: Sequence[models.Model], changes: Sequence[RowChange] = ()) -> None:
+def insert(rows: Sequence[models.Model], also: Sequence[RowWrite] = ()) -> None:
     """Insert rows of one model, in the caller's transaction. Sets primary keys from sequences.
 
-    changes: as for `few_rows.insert`; nothing is written without a row. Raises IntegrityError.
+    also: as for `few_rows.insert`; nothing is written without a row. Raises IntegrityError.
     """
     if not rows:
         return
     model = type(rows[0])
     if len(rows) <= MAX_PREPARED_ROWS:
-        few_rows.insert(rows, changes)
+        few_rows.insert(rows, also)
         return
-    for change in changes:
-        change.run()
+    for write in also:
+        write.run()
     if isinstance(model._meta.pk, models.AutoField):
         model._base_manager.bulk_create(rows)  # COPY does not return the keys
     else:

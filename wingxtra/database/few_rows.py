@@ -38,6 +38,25 @@ class RowChange:
         connection.run(*self.written_as)
 
 
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """A row to be inserted. An id that the database assigns is not set."""
+
+    row: Model
+
+    @property
+    def written_as(self) -> tuple[str, list[Any]]:
+        """The INSERT and its values."""
+        return _insert_sql(type(self.row), 1, "")[0], values_of(self.row)
+
+    def run(self) -> None:
+        """Sends no model signals. Raises IntegrityError like `save`."""
+        connection.run(*self.written_as)
+
+
+RowWrite = RowChange | NewRow
+
+
 def new(model: type[M], **values: Any) -> M:
     """An unsaved row like `model(**values)`, in a fifth of the time. For models that do not change
     `__init__`. values: of columns (`order_id`), not related objects. Sends no model signals.
@@ -52,15 +71,15 @@ def new(model: type[M], **values: Any) -> M:
     return object_of(model, columns.items())
 
 
-def insert(rows: Sequence[Model], changes: Sequence[RowChange] = ()) -> None:
+def insert(rows: Sequence[Model], also: Sequence[RowWrite] = ()) -> None:
     """Insert a few rows of one model in one statement. Sets the ids that the database assigns.
 
-    changes: of rows of other tables, made by the same statement, which saves a round trip each.
-    PostgreSQL makes them in any order, so none may need another.
+    also: writes of other rows by the same statement, which saves a round trip each. PostgreSQL
+    makes them in any order, so none may need another.
 
     Raises IntegrityError like `save`. Sends no model signals.
     """
-    _insert(rows, "", changes)
+    _insert(rows, "", also)
 
 
 def insert_those_that_are_new(rows: Sequence[M]) -> list[M]:
@@ -106,14 +125,14 @@ def lock_against_deletion(row: Model) -> bool:
     return bool(connection.rows_of(sql, [row.pk]))
 
 
-def _insert(rows: Sequence[Model], on_conflict: str, changes: Sequence[RowChange] = ()) -> set[Any]:
+def _insert(rows: Sequence[Model], on_conflict: str, also: Sequence[RowWrite] = ()) -> set[Any]:
     """Returns the ids of the inserted rows."""
     sql, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
     values = [value for row in rows for value in values_of(row)]
-    if changes:
-        written = [change.written_as for change in changes]
-        sql = with_changes(tuple(update for update, _ in written), sql)
-        values = [value for _, of_change in written for value in of_change] + values
+    if also:
+        written = [write.written_as for write in also]
+        sql = with_changes(tuple(text for text, _ in written), sql)
+        values = [value for _, of_write in written for value in of_write] + values
     ids = connection.rows_of(sql, values)
     if pk_is_given:
         for row, (pk,) in zip(rows, ids, strict=not on_conflict):

@@ -341,7 +341,7 @@ def object_of(model: type[M], columns: Iterable[tuple[str, Any]]) -> M:
 
 
 @cache
-def with_changes(updates: tuple[str, ...], statement: str) -> str:
-    """The SQL of `statement` that also makes these updates, in its WITH."""
-    named = ", ".join(f"change_{number} AS ({update})" for number, update in enumerate(updates))
+def with_changes(changes: tuple[str, ...], statement: str) -> str:
+    """The SQL of `statement` that also makes these changes, in its WITH."""
+    named = ", ".join(f"change_{number} AS ({change})" for number, change in enumerate(changes))
     return f"WITH {named} {statement}" if named else statement

@@ -84,7 +84,7 @@ FUNCTIONS_AT_MOST = {
     "GET /orders, merchant": 2_650,
     "GET /orders?q= (rare), merchant": 1_930,
     "GET /tracking/{id}, nothing cached": 2_700,
-    "POST /orders/{id}/events": 3_700,
+    "POST /orders/{id}/events": 3_500,
 }
 
 

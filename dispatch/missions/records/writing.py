@@ -39,8 +39,8 @@ ENDS = {
 def write(events: Sequence[DeliveryEvent], **_: Any) -> None:
     """Receives `lifecycle.recorded`: write a record for each ended job that left the ground.
 
-    A job that has one keeps it; a corrected outcome is corrected there too. Two statements for any
-    number of jobs, and one for each of them: the counters of its drone, or the correction.
+    A job that has one keeps it; a corrected outcome is corrected there too. One statement inserts
+    the records, and two for each job read it and count its flight, or correct its record.
     """
     orders = {
         event.job.pk: event.order
@@ -49,10 +49,7 @@ def write(events: Sequence[DeliveryEvent], **_: Any) -> None:
     }
     if not orders:
         return
-    since = timezone.now() - ATTESTED_WITHIN
-    jobs = _JOBS.all(job_ids=list(orders), attested_after=since)
-    known = [_known(job, orders[job.pk]) for job in jobs]
-    records = [build(one) for one in known if one.left_the_ground]
+    records = [record for pk, order in orders.items() if (record := _record(pk, order))]
     written = insert(records)
     for record in records:
         if record.pk not in written:
@@ -70,10 +67,8 @@ def write_late(job_id: UUID, at: datetime, *, inferred: bool) -> bool:
     if FlightRecord.objects.filter(job=job_id).exists():
         return False
     launch = {"type": EventType.LAUNCHED.value, "at": at.isoformat(), "inferred": inferred}
-    since = timezone.now() - ATTESTED_WITHIN
-    jobs = _JOBS.all(job_ids=[job_id], attested_after=since)
-    found = [_known(job, job.order, launch) for job in jobs]
-    return bool(insert([build(one) for one in found if one.left_the_ground]))
+    record = _record(job_id, None, launch)
+    return record is not None and bool(insert([record]))
 
 
 @transaction.atomic(savepoint=False)
@@ -90,7 +85,30 @@ def insert(records: list[FlightRecord]) -> set[UUID]:
     return {record.pk for record in written}
 
 
-def _jobs(job_ids: Any, attested_after: datetime) -> QuerySet[Any]:
+def _record(job_id: UUID, order: Order | None, *more: dict[str, Any]) -> FlightRecord | None:
+    """None for a job that did not leave the ground, and for that of a test order.
+
+    order: of the job, None to read it. more: events that are known beside those of the job.
+    """
+    job: Any = _JOB.first(job_id=job_id, attested_after=timezone.now() - ATTESTED_WITHIN)
+    if job is None:
+        return None
+    known = Known(
+        job=job,
+        order=order or job.order,
+        happened=[*(job.happened or []), *more],
+        pieces=job.pieces or [],
+        preflight=job.preflight or [],
+        defects=job.defects or [],
+        packs=job.packs or [],
+        # Ground control finds the way around zones itself.
+        corridor_m=None if job.detours else job.corridor_m,
+        operator_id=settings.OPERATOR_ID,
+    )
+    return build(known) if known.left_the_ground else None
+
+
+def _job(job_id: UUID, attested_after: datetime) -> QuerySet[Any]:
     """With everything that `Known` needs, in one statement. A test order has no mission."""
     of_job = {"job": OuterRef("pk")}
     pieces = TrackPiece.objects.filter(**of_job).values("job")
@@ -98,7 +116,7 @@ def _jobs(job_ids: Any, attested_after: datetime) -> QuerySet[Any]:
     happened = events.filter(**of_job).values("job")
     event = JSONObject(type="type", at="occurred_at", inferred=F("payload__inferred"))
     return (
-        DeliveryJob.objects.filter(pk__among=job_ids, part__isnull=False)
+        DeliveryJob.objects.filter(pk=job_id, part__isnull=False)
         .order_by()
         .select_related("part__mission", "flight", "drone__kind", "drone__hub__service_area")
         .annotate(
@@ -132,21 +150,6 @@ def _all(grouped: QuerySet[Any], value: Any) -> QuerySet[Any]:
     return grouped.order_by().values(all=JSONBAgg(value, order_by="id"))
 
 
-# Compiled once: that takes longer than all the rest of a receipt.
-_JOBS = Statement(_jobs, job_ids=list, attested_after=datetime)
-
-
-def _known(job: Any, order: Order, *more: dict[str, Any]) -> Known:
-    """more: events that are known beside those of the job."""
-    return Known(
-        job=job,
-        order=order,
-        happened=[*(job.happened or []), *more],
-        pieces=job.pieces or [],
-        preflight=job.preflight or [],
-        defects=job.defects or [],
-        packs=job.packs or [],
-        # Ground control finds the way around zones itself.
-        corridor_m=None if job.detours else job.corridor_m,
-        operator_id=settings.OPERATOR_ID,
-    )
+# Compiled once: that takes longer than all the rest of a receipt. One job at a time: for any number
+# of them PostgreSQL would plan it anew each time, which takes longer than to read ten jobs.
+_JOB = Statement(_job, job_id=UUID, attested_after=datetime)
