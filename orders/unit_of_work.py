@@ -300,20 +300,19 @@ class Change:
         at = self.happened_at(order)
         if self.occurred_at and abs(self.occurred_at - at) > CLOCK_TOLERANCE:
             payload = {**(payload or {}), "reported_at": self.occurred_at.isoformat()}
-        self.events.append(
-            DeliveryEvent(
-                order=order,
-                job=job or order.current_job,
-                type=happened.type,
-                status=order.status,
-                message=happened.message[:500],
-                payload={**happened.payload, **(payload or {})},
-                actor_kind=self.by.kind,
-                actor_ref=self.by.ref,
-                occurred_at=at,
-                created_at=self.now,
-            )
+        event = few_rows.new(
+            DeliveryEvent,
+            type=happened.type,
+            status=order.status,
+            message=happened.message[:500],
+            payload={**happened.payload, **(payload or {})},
+            actor_kind=self.by.kind,
+            actor_ref=self.by.ref,
+            occurred_at=at,
+            created_at=self.now,
         )
+        event.order, event.job = order, job or order.current_job
+        self.events.append(event)
 
     def write(self) -> None:
         """Write jobs, orders and events. Ended jobs go first: the database allows one active job

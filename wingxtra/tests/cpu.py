@@ -3,6 +3,7 @@
 Unlike wall-clock time, CPU time hardly depends on the machine's other load, and it adds up.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from wingxtra.redis_client import client
 
 @dataclass
 class Cost:
-    """Filled in at the end of the work. `ours`: the named processes, or this one."""
+    """Filled in at the end of the work. `ours`: the named processes, or this thread."""
 
     ours_s: float = 0.0
     database_s: float = 0.0
@@ -28,7 +29,9 @@ class Cost:
 
 @contextmanager
 def measured(*ours: int) -> Iterator[Cost]:
-    """Cost of the work in the context. `ours`: ids of processes to measure instead of this one."""
+    """Cost of the work in the context. `ours`: ids of processes to measure instead of this thread.
+    Other threads of a test are stand-ins for other systems.
+    """
     cost = Cost()
     before = _spent(ours)
     yield cost
@@ -43,8 +46,7 @@ def _spent(ours: tuple[int, ...]) -> tuple[float, float, float]:
         cursor.execute("SELECT pg_read_file('postmaster.pid')")
         postmaster = int(cursor.fetchone()[0].split()[0])
     redis_server: int = client().info()["process_id"]
-    pids = ours or (psutil.Process().pid,)
-    of_ours = sum(_tree(pid) if ours else _alone(psutil.Process(pid)) for pid in pids)
+    of_ours = sum(map(_tree, ours)) if ours else time.thread_time()
     return of_ours, _tree(postmaster), _alone(psutil.Process(redis_server))
 
 

@@ -35,6 +35,7 @@ from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import DISPATCHER, Role
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import key_client
+from wingxtra.tests.bench.multiples import frozen
 from wingxtra.tests.bench.tables import Figure, Table
 from wingxtra.tests.cpu import Cost, measured
 from wingxtra.tests.serving import served
@@ -58,8 +59,7 @@ def test_the_cost_of_an_order_from_placement_to_delivery(settings: Any) -> None:
     """The work of web and workers, with a webhook row of its merchant for each step.
 
     More orders are placed and read than the drones can deliver, so these parts are for one order
-    placed. Sending webhooks is not included; the stand-in for the bridge is, as it answers in this
-    process.
+    placed. Sending webhooks is not included.
     """
     seed.seed(DRONES)
     shop = key_client(merchant=_merchant())
@@ -67,7 +67,8 @@ def test_the_cost_of_an_order_from_placement_to_delivery(settings: Any) -> None:
     drones = list(Drone.objects.select_related("hub"))
     parts: dict[str, list[Cost]] = defaultdict(list)
     done = 0
-    with Simulator([SimDrone.from_dict(d) for d in city.simulated(DRONES)], speed=0) as bridge:
+    simulated = [SimDrone.from_dict(one) for one in city.simulated(DRONES)]
+    with Simulator(simulated, speed=0) as bridge, frozen():
         settings.GCS_BRIDGE_URL = bridge.url
         for number in range(1 + ROUNDS):
             at = datetime.now(UTC) + timedelta(seconds=number)
