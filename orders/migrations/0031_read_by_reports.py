@@ -66,6 +66,10 @@ class Migration(migrations.Migration):
                 )
             ],
         ),
+        # Of a former try: what a migration without a transaction has made stays when it fails.
+        migrations.RunSQL(
+            "DROP INDEX CONCURRENTLY IF EXISTS job_newest_drone", migrations.RunSQL.noop
+        ),
         AddIndexConcurrently(
             model_name="deliveryjob",
             index=models.Index(
@@ -76,8 +80,8 @@ class Migration(migrations.Migration):
         # Without them PostgreSQL expects a two hundredth of all orders in any span.
         migrations.RunSQL(
             [
-                "CREATE STATISTICS order_starts_of ON (GREATEST(created_at, not_before)) "
-                "FROM orders_order",
+                "CREATE STATISTICS IF NOT EXISTS order_starts_of "
+                "ON (GREATEST(created_at, not_before)) FROM orders_order",
                 "ANALYZE orders_order",
             ],
             "DROP STATISTICS order_starts_of",
