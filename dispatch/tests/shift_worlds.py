@@ -107,15 +107,37 @@ def _fly(random: Random, world: World, order: Order, later: Callable[[], None], 
     lifecycle.advance(order.pk, to, by=GCS)
 
 
-def _over(order: Order, ended: JobStatus, *, attempts: int) -> None:
+def _over(order: Order, ended: JobStatus, *, attempts: int, parcel_astray: str = "") -> None:
     lifecycle.mission_over(
-        order.pk, ended=ended, by=GCS, why="The motor failed.", max_attempts=attempts
+        order.pk,
+        ended=ended,
+        by=GCS,
+        why="The motor failed.",
+        max_attempts=attempts,
+        parcel_astray=parcel_astray,
     )
 
 
+def _answered(random: Random, world: World, order: Order) -> None:
+    """What staff say of an order that is in the queue, on hold for its parcel."""
+    match random.choice(["nothing", "delivered", "given back", "at a hub", "canceled"]):
+        case "delivered":
+            lifecycle.delivered_after_all(order.pk, by=SYSTEM, why="They have it.")
+        case "given back":
+            lifecycle.given_back(order.pk, by=SYSTEM, received_by="The shop")
+        case "at a hub":
+            lifecycle.unloaded(order.pk, world.hubs[0].pk, by=SYSTEM)
+        case "canceled":
+            lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
+
+
+def _corrected(order: Order, outcome: Status) -> None:
+    lifecycle.correct(order.pk, outcome=outcome, by=SYSTEM, why="The customer called.")
+
+
 def _fate(random: Random, world: World, order: Order, later: Callable[[], None]) -> None:
-    fates = ["wait", "cancel", "fail", "again", "reschedule", "fly"]
-    match random.choices(fates, weights=[1, 1, 1, 2, 1, 4])[0]:
+    fates = ["wait", "cancel", "fail", "again", "reschedule", "astray", "correct", "fly"]
+    match random.choices(fates, weights=[1, 1, 1, 2, 1, 2, 1, 4])[0]:
         case "cancel":
             lifecycle.cancel(order.pk, by=SYSTEM, reason=random.choice(list(CancelReason)))
         case "fly":
@@ -125,6 +147,20 @@ def _fate(random: Random, world: World, order: Order, later: Callable[[], None])
             later()
             ended = random.choice([JobStatus.FAILED, JobStatus.ABORTED])
             _over(order, ended, attempts=1)
+        case "astray":
+            _fly(random, world, order, later, Status.LAUNCHED)
+            lifecycle.loaded(order.pk, by=GCS)
+            later()
+            _over(order, JobStatus.FAILED, attempts=9, parcel_astray="It is silent.")
+            later()
+            _answered(random, world, order)
+        case "correct":
+            _fly(random, world, order, later, Status.DELIVERED)
+            later()
+            _corrected(order, Status.FAILED)
+            later()
+            if random.random() < 0.5:
+                _corrected(order, Status.DELIVERED)
         case "again":
             _fly(random, world, order, later, Status.MISSION_SUBMITTED)
             later()

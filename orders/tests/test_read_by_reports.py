@@ -40,7 +40,7 @@ def months_without_the_index() -> set[str]:
 
 
 def left_over() -> set[str]:
-    """Indexes for reports that belong to no month's part of the whole, and invalid ones."""
+    """Invalid indexes, and those of a month that are no part of `event_in_reports`."""
     return names(
         "SELECT c.relname::text FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid "
         "WHERE NOT i.indisvalid OR c.relname LIKE '%in_reports' AND c.relname LIKE 'orders_%' "
