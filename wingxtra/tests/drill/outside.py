@@ -73,17 +73,13 @@ class Outside:
         return list(self._call("GET", "/faults")["items"])
 
     def collect(self, order_id: str, lat: float, lng: float) -> Truth:
-        """Bring a parcel to the hub at this place, unless its drone has just taken off."""
-        return self._by_hand("/truth/collect", {"order_id": order_id, "lat": lat, "lng": lng})
+        """Bring a parcel to the hub at this place. Raises DroneFlies."""
+        body = {"order_id": order_id, "lat": lat, "lng": lng}
+        return Truth.of(self._call("POST", "/truth/collect", body))
 
     def bring_home(self, drone_id: str) -> Truth:
-        return self._by_hand("/truth/bring-home", {"drone_id": drone_id})
-
-    def _by_hand(self, path: str, body: dict[str, Any]) -> Truth:
-        try:
-            return Truth.of(self._call("POST", path, body))
-        except DroneFlies:
-            return self.truth()
+        """Raises DroneFlies."""
+        return Truth.of(self._call("POST", "/truth/bring-home", {"drone_id": drone_id}))
 
     def _call(self, verb: str, path: str, body: Any = None) -> dict[str, Any]:
         answer = self.http.request(verb, self.url + path, json=body, timeout=30)

@@ -7,6 +7,7 @@ remedy that matches them.
 import random
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ import requests
 
 from wingxtra.tests.drill import city, page
 from wingxtra.tests.drill.machine import Machine
-from wingxtra.tests.drill.outside import Outside, Truth, nearest
+from wingxtra.tests.drill.outside import DroneFlies, Outside, Truth, nearest
 from wingxtra.tests.drill.page import Item, Remedy
 
 LOOK_EVERY_S = 1.0
@@ -103,13 +104,20 @@ class Staff:
         at = next((lat, lng) for name, lat, lng in city.HUBS if name == hub)
         if where == "ON_GROUND" and self._fate(order_id) < NEVER_FOUND:
             return truth
-        return self._outside.collect(order_id, *at)
+        return self._by_hand(lambda: self._outside.collect(order_id, *at))
 
     def _fetch(self, drone_id: str, truth: Truth) -> Truth:
         drone = truth.drones[drone_id]
         if not drone["airborne"] and not drone["at_home"] and drone["intent_id"] is None:
-            return self._outside.bring_home(drone_id)
+            return self._by_hand(lambda: self._outside.bring_home(drone_id))
         return truth
+
+    def _by_hand(self, work: Callable[[], Truth]) -> Truth:
+        """Nothing is done if the drone has just taken off."""
+        try:
+            return work()
+        except DroneFlies:
+            return self._outside.truth()
 
     def _fate(self, order_id: str) -> float:
         return self._fates.setdefault(order_id, self._chance.random())
