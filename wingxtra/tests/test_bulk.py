@@ -102,7 +102,7 @@ def test_json_has_no_number_that_is_not_finite(number):
     """It is refused, as PostgreSQL refuses it, and not stored as null."""
     written = events(OrderFactory(), 1)
     written[0].payload = {"unknown": None, "route": [{"alt_m": 60.0}, {"alt_m": number}]}
-    with pytest.raises(ValueError, match="JSON has no number (nan|inf)"):
+    with pytest.raises(ValueError, match=r"JSON has no number (nan|inf)"):
         bulk.insert(written)
 
 
