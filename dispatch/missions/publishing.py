@@ -43,6 +43,7 @@ from orders.models import Order
 from orders.states import EventType, Happened, JobStatus, ReasonCode
 from wingxtra import outbox
 from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor
+from wingxtra.database import transactions
 from wingxtra.database.statements import Statement, Update, connection
 from wingxtra.outbox import Claim, ClaimLost
 from wingxtra.problems import Conflict, NotFound, Unavailable
@@ -234,8 +235,9 @@ def _count_try(claim: Claim[Mission], part: MissionPart) -> bool:
             claim.update(body=body)
             mission.body = body
     try:
-        if not connection.run(_TRY, [mission.pk, claim.id]):
-            return False
+        with transactions.of_one_statement():
+            if not connection.run(_TRY, [mission.pk, claim.id]):
+                return False
     except IntegrityError:
         claim.end(
             next_try_at=timezone.now() + timedelta(seconds=NOT_ASKED_PAUSE_S),
@@ -248,8 +250,8 @@ def _count_try(claim: Claim[Mission], part: MissionPart) -> bool:
     return True
 
 
-# The mission and its part in one statement, a transaction of its own. Django has no API for a
-# change of the rows that another change returns.
+# The mission and its part in one statement. Django has no API for a change of the rows that another
+# change returns.
 _TRY = """
 WITH tried AS (
     UPDATE dispatch_mission SET tries = tries + 1, live = true

@@ -148,6 +148,36 @@ def test_a_landing_with_an_altitude_in_the_air_is_detected(high_m: float) -> Non
     assert state.disbelieved.endswith("m while it stands disarmed")
 
 
+@pytest.mark.parametrize("above_hub_m", [20.0, 40.0, 50.0])
+def test_a_delivery_from_a_pickup_on_a_hill_is_seen(above_hub_m: float) -> None:
+    """It stands there disarmed, as high above its hub as a drone that flies."""
+    pilot = launched().fly(500).to_alt(above_hub_m).disarm().stand(60)
+    assert phases_of(clean(pilot.arm().to_alt(60).fly(2000).to_alt(8).stand(20).to_alt(60))) == (
+        DELIVERY
+    )
+
+
+def test_disarmed_samples_with_one_between_that_moves_do_not_break_the_altitude() -> None:
+    pilot = loaded().fly(1200)
+    start = len(pilot.track)
+    pilot.stand(16).fly(2000).to_alt(8).stand(20).to_alt(60)
+    track = changed(
+        clean(pilot), range(start, start + 8), lambda one: replace(one, armed=False, speed_mps=0.0)
+    )
+    track[start + 4] = replace(track[start + 4], speed_mps=5.0)
+    assert phases_of(track) == DELIVERY
+
+
+@pytest.mark.parametrize("every_s", [2, 5, 10, 14])
+def test_a_flight_first_seen_low_is_seen_to_deliver_from_a_cruise_of_120_m(every_s: float) -> None:
+    """Without the ground altitude, the height is measured from the highest altitude so far."""
+    pilot = Pilot(every_s).arm()
+    pilot.north_m, pilot.alt_m = 500, 2
+    pilot.stand(40).to_alt(120).fly(2000).to_alt(8).stand(40).to_alt(120).fly(0)
+    high = replace(plan(), cruise_alt_m=120)
+    assert phases_of(clean(pilot), high)[-1] == Phase.DELIVERED
+
+
 def test_an_accuracy_sent_as_altitude_is_not_believed() -> None:
     track = clean(Pilot().stand(20).arm().to_alt(60).fly(400))
     samples = [replace(one, alt_m=400.0 + 577 * i % 2300) for i, one in enumerate(track)]

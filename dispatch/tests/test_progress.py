@@ -176,6 +176,31 @@ def test_a_report_about_an_order_without_a_mission_is_refused(kind: Status) -> N
     assert not MissionReport.objects.exists()  # the report may be repeated once there is a mission
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (Status.MISSION_SUBMITTED, "LAUNCHED"),
+        (Status.MISSION_SUBMITTED, "PICKED_UP"),
+        (Status.MISSION_SUBMITTED, "FAILED"),
+        (Status.LAUNCHED, "DELIVERED"),
+        (Status.ARRIVED, "LAUNCHED"),
+        (Status.ARRIVED, "PICKED_UP"),
+        (Status.DELIVERED, "FAILED"),
+        (Status.FAILED, "DELIVERED"),
+        (Status.ABORTED, "ABORTED"),
+    ],
+)
+def test_each_report_is_kept_once_and_is_what_ground_control_last_said(
+    status: Status, kind: str
+) -> None:
+    order = order_in(status, drone=able_drone())
+    mission = Mission.objects.get(parts__order=order)
+    report(order, ReportType(kind), event_id="e1")
+    assert list(MissionReport.objects.values_list("type", flat=True)) == [kind]
+    mission.refresh_from_db()
+    assert (mission.said, mission.said_at is not None) == (kind, True)
+
+
 def test_a_report_about_an_ended_mission_does_not_change_the_next_one() -> None:
     order = order_in(Status.MISSION_SUBMITTED)
     first = mission_of(order)

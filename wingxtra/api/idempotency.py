@@ -259,7 +259,7 @@ def _file_digest(file: Any) -> str:
 
 @cache
 def _own_secret(secret_key: str) -> bytes:
-    """As `salted_hmac` derives it, for each call."""
+    """The secret that Django's `salted_hmac` would derive anew at each call."""
     return sha256(f"idempotency{secret_key}".encode()).digest()
 
 

@@ -1,6 +1,7 @@
 """How the values of a row's fields are sent by psycopg. Worked out once for each model."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,8 +25,23 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-# A number that is not finite becomes null: JSON has none.
-_json = msgspec.json.Encoder(enc_hook=_plain).encode
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+
+
+def _json(value: Any) -> bytes:
+    """Raises ValueError for a number that is not finite: JSON has none, and msgspec writes null."""
+    text = _encode(value)
+    if b"null" in text:
+        _refuse_not_finite(value)
+    return text
+
+
+def _refuse_not_finite(value: Any) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"JSON has no number {value}.")
+    if isinstance(value, dict | list | tuple):
+        for one in value.values() if isinstance(value, dict) else value:
+            _refuse_not_finite(one)
 
 
 def encoder_of(field: Any) -> Encoder:

@@ -97,6 +97,15 @@ def test_json_keeps_texts_of_any_type():
     assert found == ({"method": "PIN", "status": "DELIVERED", "tries": [1, 2.5]},)
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_json_has_no_number_that_is_not_finite(number):
+    """It is refused, as PostgreSQL refuses it, and not stored as null."""
+    written = events(OrderFactory(), 1)
+    written[0].payload = {"unknown": None, "route": [{"alt_m": 60.0}, {"alt_m": number}]}
+    with pytest.raises(ValueError, match=r"JSON has no number (nan|inf)"):
+        bulk.insert(written)
+
+
 def test_the_next_row_gets_a_new_key():
     order = OrderFactory()
     bulk.insert(events(order, MANY))

@@ -183,15 +183,14 @@ def observe(state: FlightState, fix: Fix, plan: Plan) -> Observation:
         alt_m = _believed_altitude(state, fix, fix.alt_m, plan, is_slow=is_slow)
     height_m = _height_m(state, alt_m, plan)
     is_high = height_m is not None and height_m > plan.low_m
-    armed = fix.armed
+    armed, stands_high = fix.armed, False
     if armed is False and state.phase is not Phase.GROUND and (is_high or not is_slow):
-        armed = None
+        armed, stands_high = None, is_slow
         state.disbelieve(_flying_signs(height_m, speed_mps, moved_mps), fix.at)
-        if is_slow:  # only its altitude says that it flies: neither is believed
-            alt_m = height_m = None
-            _count_disarmed(state, fix, still_s)
-    else:
-        state.disarmed = 0
+    state.disarmed = state.disarmed + 1 if stands_high else 0
+    if stands_high:  # only its altitude says that it flies: neither is believed
+        alt_m = height_m = None
+        _doubt_altimeter(state, fix, still_s)
     believed = replace(fix, alt_m=alt_m, speed_mps=speed_mps, armed=armed)
     state.fix = believed
     return Observation(
@@ -251,6 +250,8 @@ def _believed_altitude(
         state.grazing = state.grazing + 1 if is_grazing else 0
         if not -MAX_TERRAIN_M <= height_m <= plan.cruise_alt_m + MAX_TERRAIN_M:
             why_not = f"altitude {alt_m:.0f} m, {height_m:.0f} m above the ground"
+            if ground_m is None:  # the peak may be too low: three such samples in a row raise it
+                _remember_peak(state, alt_m, armed=fix.armed)
         elif ground_m is not None and state.grazing >= GRAZING_SAMPLES:
             why_not = f"altitude {alt_m:.0f} m, no higher than where it stood, in cruise"
             state.altimeter = replace(state.altimeter, broken=why_not)
@@ -261,10 +262,13 @@ def _believed_altitude(
     return alt_m
 
 
-def _count_disarmed(state: FlightState, fix: Fix, still_s: float) -> None:
-    """A drone that is stationary and disarmed for long stands: its altitude is wrong."""
-    state.disarmed += 1
-    if state.disarmed >= DISARMED_SAMPLES and still_s >= DISARMED_S:
+def _doubt_altimeter(state: FlightState, fix: Fix, still_s: float) -> None:
+    """A drone that is stationary and disarmed for long stands: its altitude is wrong.
+
+    Not while it loads: a pickup may lie higher than the place where it stood.
+    """
+    is_loading = state.picked_up and not state.left_pickup
+    if state.disarmed >= DISARMED_SAMPLES and still_s >= DISARMED_S and not is_loading:
         broken = f"altitude {fix.alt_m:.0f} m while it stands disarmed"
         state.altimeter = replace(state.altimeter, broken=broken)
 
