@@ -20,7 +20,7 @@ from wingxtra.accounts.identity import SYSTEM, Role
 from wingxtra.accounts.models import ApiKey, Merchant, User
 
 KEY_NAME = "demo"
-SHIFT = timedelta(days=7)
+SHIFT_SO_FAR, SHIFT = timedelta(days=2), timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +107,16 @@ def _seed_fleet(drone_count: int) -> None:
 
 
 def _seed_pilot(area: ServiceArea, drone_count: int) -> None:
-    """One pilot on duty for the days that a demo may run, from an hour ago."""
+    """One pilot on duty for the days that a demo may run, and since before yesterday: a what-if may
+    ask about that day.
+    """
     now = timezone.now()
     pilot, _ = Pilot.objects.get_or_create(
         name=city.PILOT_NAME, defaults={"remote_pilot_id": city.REMOTE_PILOT_ID}
     )
+    ended = pilot.shifts.filter(ends_at__lte=now).values_list("ends_at", flat=True)
     shift = Shift.objects.on_duty(now).filter(pilot=pilot).first() or Shift(
-        pilot=pilot, starts_at=now - timedelta(hours=1)
+        pilot=pilot, starts_at=max([now - SHIFT_SO_FAR, *ended])
     )
     planned = pilot.shifts.filter(starts_at__gt=now).values_list("starts_at", flat=True)
     shift.service_area, shift.at_once = area, drone_count

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -136,6 +137,8 @@ def test_the_seed_is_repeatable_and_only_for_demo_and_test(
     assert area.pilots_required
     assert pilots.on_duty_in(area, timezone.now()) == [shift]
     assert shift.at_once == 6  # all its drones: no order waits for a pilot
+    # A what-if about yesterday has a pilot, too.
+    assert pilots.on_duty_in(area, timezone.now() - timedelta(days=1, hours=23)) == [shift]
     assert set(User.objects.values_list("username", flat=True)) == {"admin", "ops", "merchant"}
     assert User.objects.get(username="ops").check_password(again.password)
     former = ApiKey.objects.get(digest=ApiKey.digest_of(first.ops_key))
