@@ -288,7 +288,7 @@ def test_control_without_the_lock_the_order_fails_at_commit(
         assert at_once(lambda: stores.remove(store.pk)) == [None]
         return True
 
-    monkeypatch.setattr(unit_of_work.statements, "lock_against_deletion", no_lock)
+    monkeypatch.setattr(unit_of_work.few_rows, "lock_against_deletion", no_lock)
     with pytest.raises(DatabaseError):
         lifecycle.place(order, by=SYSTEM)
 
