@@ -112,7 +112,7 @@ def _watched_jobs() -> QuerySet[DeliveryJob]:
 
 
 def _under_way(jobs: QuerySet[DeliveryJob]) -> list[DeliveryJob]:
-    """Without those whose drone has landed: it has nothing left to fly, whatever its order says."""
+    """Leaves out the jobs whose drone has landed: the flight is over, even if the order is not."""
     return [job for job in jobs if _phase_of(job) not in LANDED]
 
 

@@ -190,6 +190,16 @@ def spoiled(moments: list[Moment], chance: random.Random) -> tuple[list[Moment],
     return noisy, [kind.__name__ for kind in kinds]
 
 
+def spoiled_in_many_ways(
+    mission: Mission, seed: int
+) -> Iterator[tuple[random.Random, list[Moment], str]]:
+    """25 times: the chance that spoiled the moments, these, and how they were spoiled."""
+    for number in range(25):
+        chance = random.Random(f"{seed}:{number}")
+        noisy, kinds = spoiled(mission.moments, chance)
+        yield chance, noisy, f"{number}: {kinds}, every {mission.every_s} s, {mission.factor} times"
+
+
 def is_followed(mission: Mission, noisy: list[Moment], state: FlightState, moment: Moment) -> bool:
     """Followed from the ground until now; on the ground a fast clock is not detected yet."""
     is_timed = state.phase is not Phase.GROUND or mission.factor <= 2
@@ -200,10 +210,7 @@ def is_followed(mission: Mission, noisy: list[Moment], state: FlightState, momen
 @pytest.mark.parametrize("seed", range(40))
 def test_no_phase_is_read_that_did_not_happen(seed: int) -> None:
     mission = Mission(seed).fly()
-    for number in range(25):
-        chance = random.Random(f"{seed}:{number}")
-        noisy, kinds = spoiled(mission.moments, chance)
-        description = f"{number}: {kinds}, every {mission.every_s} s, {mission.factor} times"
+    for _, noisy, description in spoiled_in_many_ways(mission, seed):
         all_events: list[Event] = []
         for moment, state, events in read(mission.plan, noisy):
             all_events += events
@@ -224,12 +231,9 @@ def test_no_phase_is_read_that_did_not_happen(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_a_drone_that_stays_at_the_drop_with_its_parcel_is_not_seen_to_deliver(seed: int) -> None:
     mission = StaysAtTheDrop(seed).fly()
-    for number in range(25):
-        chance = random.Random(f"{seed}:{number}")
-        noisy, kinds = spoiled(mission.moments, chance)
+    for chance, noisy, description in spoiled_in_many_ways(mission, seed):
         if chance.random() < 0.3:
             noisy = noisy[chance.randrange(len(noisy) // 2) :]
-        description = f"{number}: {kinds}, every {mission.every_s} s, {mission.factor} times"
         events = [event for _, _, some in read(mission.plan, noisy) for event in some]
         assert Phase.DELIVERED.value not in names(events), description
 

@@ -26,7 +26,7 @@ def add_to_events(apps: Any, editor: Any) -> None:
         )
         for (month,) in cursor.fetchall():
             index = f"{month}_in_reports"
-            cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")  # of a former try
+            cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")  # left by an earlier attempt
             cursor.execute(f"CREATE INDEX CONCURRENTLY {index} ON {month} {EVENTS}")
             cursor.execute(f"ALTER INDEX event_in_reports ATTACH PARTITION {index}")
 
@@ -66,7 +66,8 @@ class Migration(migrations.Migration):
                 )
             ],
         ),
-        # Of a former try: what a migration without a transaction has made stays when it fails.
+        # An earlier attempt may have left this index: without a transaction, a migration that fails
+        # keeps what it has made.
         migrations.RunSQL(
             "DROP INDEX CONCURRENTLY IF EXISTS job_newest_drone", migrations.RunSQL.noop
         ),

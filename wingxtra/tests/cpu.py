@@ -1,4 +1,4 @@
-"""CPU seconds of work in this process, in PostgreSQL and in Valkey.
+"""CPU seconds of work in this thread, in PostgreSQL and in Valkey.
 
 Unlike wall-clock time, CPU time hardly depends on the machine's other load, and it adds up.
 """

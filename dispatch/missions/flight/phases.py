@@ -12,7 +12,7 @@ phase when samples are noisy, missing, late or repeated.
 | ENROUTE | away from its start in three samples |
 | pickup | low and slow there in two samples, then high; or launched there (`ParcelLoaded`) |
 | ARRIVED | within the arrival radius of the drop point in two samples |
-| DELIVERING, DELIVERED | low and slow there in two samples; then high again |
+| DELIVERING, DELIVERED | low and slow there in two samples; then armed and high, or away and high |
 | landed | low, slow and disarmed, see LANDED_S |
 
 A landing after DELIVERING without an observed climb is UNCLEAR: the drone was low at the drop point
