@@ -28,6 +28,8 @@ def findings(source: str) -> Iterator[str]:
         match node:
             case ast.Call(func=ast.Name(id="DeliveryEvent")):
                 yield f"line {node.lineno}: DeliveryEvent(…)"
+            case ast.Call(func=ast.Attribute(attr="new"), args=[ast.Name(id="DeliveryEvent"), *_]):
+                yield f"line {node.lineno}: few_rows.new(DeliveryEvent, …)"
             case ast.Call(
                 func=ast.Attribute(
                     attr=name, value=ast.Attribute(value=ast.Name(id="DeliveryEvent"))
@@ -62,6 +64,7 @@ def test_only_the_lifecycle_writes_statuses_and_events() -> None:
         "order.status, order.note = 'QUEUED', ''",
         "DeliveryEvent.objects.create(order=order)",
         "DeliveryEvent(order=order).save()",
+        "few_rows.insert([few_rows.new(DeliveryEvent, order_id=1)])",
         "order.refresh_from_db()",
     ],
 )
