@@ -11,15 +11,14 @@ from uuid import UUID
 from django.db import transaction
 
 from dispatch.missions import recalls
-from dispatch.missions.bridge import MAY_HAVE_FLOWN
-from dispatch.missions.parcel_doubt import unseen_pickup
-from dispatch.models import Flight, MissionPart
+from dispatch.missions.parcel_doubt import hold_if_it_flew, unseen_flight
+from dispatch.models import MissionPart
 from dispatch.planning import manual_assignment
 from dispatch.planning.limits import pilots
 from orders import lifecycle, placement
 from orders.models import Order
 from orders.states import IN_FLIGHT, CancelReason, JobStatus, Status
-from wingxtra.accounts.identity import GCS, Actor
+from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict
 
 BEFORE_LAUNCH = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
@@ -99,8 +98,16 @@ def reassign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str =
         raise Conflict(
             "same_drone", f"{drone_id} has this order already.", current_status=order.status
         )
-    recalls.withdraw_mission(order.pk, by=by, reason=f"Reassigned to {drone_id}.")
+    job_id = recalls.withdraw_mission(order.pk, by=by, reason=f"Reassigned to {drone_id}.")
     with transaction.atomic():
+        if doubt := unseen_flight(order, _part_of(job_id)):
+            # `recalls.sweep_abandoned` queues the order again and asks for its parcel.
+            raise Conflict(
+                "mission_flown",
+                f"The mission is over at ground control, and it may have flown. {doubt} The order "
+                "goes back into the queue, and its page asks where the parcel is.",
+                current_status=order.status,
+            )
         chosen = manual_assignment.with_its_pad(order, chosen)
         supervised = pilots.reserve(order)
         changed = lifecycle.reassign(
@@ -143,18 +150,10 @@ def _withdraw_then(
                 )
             if order.status in statuses and order.current_job_id != job_id:
                 continue
-            doubt = _unseen_flight(order, job_id)
             order = verb()
-            return lifecycle.sight_lost(order_id, by=GCS, why=doubt) if doubt else order
+            return hold_if_it_flew(order, _part_of(job_id))
     raise Conflict("order_busy", "The order is being reassigned; try again in a moment.")
 
 
-def _unseen_flight(order: Order, job_id: UUID | None) -> str:
-    """Why a withdrawn mission may have moved the parcel, empty if not: the bridge reports its
-    end, which is no proof that it never flew, and telemetry did not follow the drone.
-    """
-    part = MissionPart.objects.with_related().filter(job=job_id).first()
-    if part is None or part.mission.said not in MAY_HAVE_FLOWN:
-        return ""
-    seen = Flight.objects.filter(job=part.job).first()
-    return unseen_pickup(order, part.job, seen)
+def _part_of(job_id: UUID | None) -> MissionPart | None:
+    return MissionPart.objects.with_related().filter(job=job_id).first()

@@ -34,23 +34,13 @@ MAX_ANSWER_CHARS = 1000
 # the attempts of every order), or HTTP asks for a retry.
 RETRYABLE_STATUSES = {401, 403, 408, 425, 429}
 
+UNKNOWN = "unknown"
 # The bridge's statuses of flown missions, and of all missions that it will not fly any more.
 FLOWN = frozenset({"completed", "delivered"})
-OVER = FLOWN | {
-    "withdrawn",
-    "canceled",
-    "cancelled",
-    "expired",
-    "rejected",
-    "failed",
-    "aborted",
-    "over",
-    "ended",
-}
+NEVER_FLOWN = frozenset({"withdrawn", "canceled", "cancelled", "expired", "rejected"})
+OVER = FLOWN | NEVER_FLOWN | {"failed", "aborted", "over", "ended"}  # these may have flown
+WITHOUT_DELIVERY = (OVER - FLOWN) | {UNKNOWN}
 FLYING = frozenset({"launched", "enroute", "arrived", "delivering", "flying", "in_flight"})
-# A mission with one of these may have flown before it ended.
-MAY_HAVE_FLOWN = frozenset({"failed", "aborted", "over", "ended"})
-UNKNOWN = "unknown"
 
 RecallMode = Literal["withdraw", "abort"]
 

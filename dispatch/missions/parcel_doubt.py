@@ -4,11 +4,16 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from dispatch.missions.bridge import NEVER_FLOWN, UNKNOWN
 from dispatch.missions.flight import phases
 from dispatch.missions.flight.state import FlightState, Plan
-from dispatch.models import Flight
+from dispatch.models import Flight, MissionPart
+from fleet import registry
+from fleet.models import DroneHold
+from orders import lifecycle
 from orders.models import DeliveryJob, Order
 from orders.states import FLOWN_FROM, WITH_A_JOB, Holder
+from wingxtra.accounts.identity import SYSTEM
 
 # Two polls of the Fleet API plus a margin. In a longer gap a drone may reach the pickup.
 LAST_SEEN_WITHIN = timedelta(seconds=5)
@@ -54,6 +59,28 @@ def unseen_pickup(order: Order, job: DeliveryJob | None, flight: Flight | None) 
     if phases.may_carry(FlightState.from_dict(flight.state), plan_of(job)):
         return "The drone may have picked the parcel up without being seen."
     return ""
+
+
+def unseen_flight(order: Order, part: MissionPart | None) -> str:
+    """Why a mission without a known launch may have moved the parcel; empty if it cannot have.
+
+    part: the order's part of it, None if the order had no mission. It cannot have if it was never
+    sent, if ground control says so, or if telemetry followed the drone and it never left.
+    """
+    if part is None or not part.mission.tries or part.mission.said in NEVER_FLOWN | {UNKNOWN}:
+        return ""
+    return unseen_pickup(order, part.job, Flight.objects.filter(job=part.job_id).first())
+
+
+def hold_if_it_flew(order: Order, part: MissionPart | None) -> Order:
+    """The order, in the transaction that ended its job before a launch. If its mission may have
+    moved the parcel all the same, order and drone are put on hold.
+    """
+    doubt = unseen_flight(order, part)
+    if part is None or not doubt:
+        return order
+    registry.hold(part.mission.drone_id, DroneHold.Code.UNCLEAR_LANDING, doubt, by=SYSTEM)
+    return lifecycle.sight_lost(order.pk, by=SYSTEM, why=doubt)
 
 
 def lost_with_the_drone(order: Order, *, at_hub: bool) -> str:

@@ -23,16 +23,15 @@ from django.utils import timezone
 
 from dispatch.missions import intent, live_missions, publishing_pause
 from dispatch.missions.bridge import (
-    FLOWN,
-    OVER,
     RETRYABLE_STATUSES,
-    UNKNOWN,
+    WITHOUT_DELIVERY,
     Answer,
     BridgeNotAsked,
     BridgeUnavailable,
     ground_control,
 )
 from dispatch.missions.clearance import gate
+from dispatch.missions.parcel_doubt import hold_if_it_flew
 from dispatch.models import Mission, MissionPart, MissionQuerySet
 from dispatch.planning.candidates import still_able
 from fleet import policy, registry
@@ -52,7 +51,6 @@ from wingxtra.problems import Conflict, NotFound, Unavailable
 REFUSALS = set(range(400, 500)) - RETRYABLE_STATUSES
 PAUSES_S = (1, 2, 4, 8, 16, 32, 60)
 NOT_ASKED_PAUSE_S = 5.0
-NOT_FLOWN = (OVER - FLOWN) | {UNKNOWN}
 
 log = structlog.get_logger(__name__)
 State = Mission.State
@@ -397,24 +395,27 @@ def _requeue_infeasible(claim: Claim[Mission], part: MissionPart, reasons: list[
     why = " ".join(reason.message for reason in reasons)
     if part.mission.tries:
         answer = _withdraw(claim, why)
-        if answer.mission_status not in NOT_FLOWN:
+        if answer.mission_status not in WITHOUT_DELIVERY:
             _record_acceptance(claim, part, answer, GCS)
             return
+        part.mission.said = answer.mission_status
     with transaction.atomic():
         lifecycle.lock(part.order_id)  # before its mission, as a report does: no deadlock
         live_missions.mark_over([part.job_id], by=str(GCS), because=f"Not flown: {why}")
         try:
-            lifecycle.requeue(
+            order = lifecycle.requeue(
                 part.order_id,
                 job_id=part.job_id,
                 by=DISPATCHER,
                 why=f"{part.job.drone_id} may no longer fly it. {why}",
             )
+            hold_if_it_flew(order, part)
         except lifecycle.Refused:
             log.info("mission_stopped_too_late", intent_id=str(claim.pk))
         claim.end(
             state=State.WITHDRAWN,
             recall_state=Recall.DONE if part.mission.tries else Recall.NONE,
+            said=part.mission.said[:40],
             **bridge_columns(None, why),
         )
     log.warning("mission_stopped", intent_id=str(claim.pk), why=why)
@@ -435,7 +436,7 @@ def _withdraw(claim: Claim[Mission], why: str) -> Answer:
     is_over = False
     try:
         answer = ground_control().recall(claim.pk, "withdraw")
-        is_over = answer.mission_status in NOT_FLOWN
+        is_over = answer.mission_status in WITHOUT_DELIVERY
     finally:
         if not is_over:
             ours = claim.mine().filter(state=State.PENDING, recall_mode="withdraw")

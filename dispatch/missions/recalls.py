@@ -21,14 +21,14 @@ from dispatch.missions.bridge import (
     FLYING,
     OVER,
     UNKNOWN,
+    WITHOUT_DELIVERY,
     Answer,
     BridgeUnavailable,
     ground_control,
 )
 from dispatch.missions.live_missions import mark_over
-from dispatch.missions.parcel_doubt import unseen_pickup
+from dispatch.missions.parcel_doubt import hold_if_it_flew, parcel_astray
 from dispatch.missions.publishing import (
-    NOT_FLOWN,
     PAUSES_S,
     Recall,
     State,
@@ -36,9 +36,8 @@ from dispatch.missions.publishing import (
     part_of,
 )
 from dispatch.models import Flight, Mission, MissionPart, MissionQuerySet
-from fleet import registry
-from fleet.models import DroneHold
 from orders import lifecycle
+from orders.lifecycle import Locked
 from orders.models import Order
 from orders.states import (
     IN_FLIGHT,
@@ -194,15 +193,10 @@ def confirm_over(order_id: UUID, *, by: Actor, note: str) -> Order:
             Status.ASSIGNED,
             Status.MISSION_SUBMITTED,
         ):
-            flight = Flight.objects.filter(job=part.job_id).first()
-            astray = unseen_pickup(order, part.job, flight)
             order = lifecycle.requeue(
                 order_id, by=by, why=note, job_ends=JobStatus.CANCELED, job_id=part.job_id
             )
-            if astray and part.mission.accepted_at:
-                order = lifecycle.sight_lost(order_id, by=by, why=astray)
-                code = DroneHold.Code.UNCLEAR_LANDING
-                registry.hold(part.mission.drone_id, code, astray, by=by)
+            return hold_if_it_flew(order, part)
     return order
 
 
@@ -311,8 +305,8 @@ def _send(claim: Claim[Mission], now: datetime) -> None:
         return
     said = answer.mission_status
     with transaction.atomic():
-        lifecycle.lock(part.order_id)  # before its mission, as a report does: no deadlock
-        _settle(part, said)
+        # Before its mission, as a report does: no deadlock.
+        _settle(lifecycle.lock(part.order_id), part, said)
         claim.end(
             recall_state=_outcome(said),
             recall_asked_at=now,
@@ -330,28 +324,30 @@ def _outcome(said: str) -> Recall:
     return Recall.ASKED if said == "abort_requested" else Recall.TOO_LATE
 
 
-def _settle(part: MissionPart, said: str) -> None:
+def _settle(locked: Locked, part: MissionPart, said: str) -> None:
     """Apply ground control's status of a recalled mission to its order."""
     mission = part.mission
     if said in OVER or said == UNKNOWN:
         mark_over([part.job_id], by=str(GCS), because=f"Recalled, ground control says: {said}.")
     if mission.recall_mode != "abort":
-        if said in NOT_FLOWN:
+        if said in WITHOUT_DELIVERY:
             # A verb should have ended the job; otherwise `sweep_abandoned` requeues the order.
             Mission.objects.filter(pk=mission.pk).update(state=State.WITHDRAWN)
         return
     try:
         if said == "delivered":
-            lifecycle.advance(part.order_id, Status.DELIVERED, by=GCS, job_id=part.job_id)
-        elif said in NOT_FLOWN:
+            lifecycle.advance(locked, Status.DELIVERED, by=GCS, job_id=part.job_id)
+        elif said in WITHOUT_DELIVERY:
+            flight = Flight.objects.filter(job=part.job_id).first()
             lifecycle.mission_over(
-                part.order_id,
+                locked,
                 job_id=part.job_id,
                 ended=JobStatus.ABORTED,
                 by=GCS,
                 why=f"Asked for an abort, ground control says that the mission is {said}.",
                 max_attempts=0,
                 final=True,
+                parcel_astray=parcel_astray(locked.order, part.job, flight),
             )
     except lifecycle.Refused as refusal:
         log.info("mission_over_already", intent_id=str(mission.pk), detail=refusal.detail)
@@ -366,13 +362,15 @@ def sweep_abandoned(now: datetime) -> int:
     parts = list(abandoned)
     for part in parts:
         try:
-            lifecycle.requeue(
-                part.order_id,
-                job_id=part.job_id,
-                by=SYSTEM,
-                job_ends=JobStatus.CANCELED,
-                why=f"The mission was withdrawn: {part.mission.recall_reason}",
-            )
+            with transaction.atomic():
+                order = lifecycle.requeue(
+                    part.order_id,
+                    job_id=part.job_id,
+                    by=SYSTEM,
+                    job_ends=JobStatus.CANCELED,
+                    why=f"The mission was withdrawn: {part.mission.recall_reason}",
+                )
+                hold_if_it_flew(order, part)
         except lifecycle.Refused as refusal:
             log.info("nothing_abandoned", intent_id=str(part.mission_id), detail=refusal.detail)
     return len(parts)

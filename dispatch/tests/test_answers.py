@@ -1,15 +1,17 @@
 """Ops' answers about flights without telemetry, and about flights that end during the answer."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 import time_machine
+from django.utils import timezone
 from pytest_django import Settings
 
 from dispatch.console import attention_doubts
 from dispatch.console.orders import actions as order_actions
-from dispatch.missions import answers, discrepancies, recalls, reports
+from dispatch.missions import answers, before_launch, discrepancies, recalls, reports
 from dispatch.models import Discrepancy
 from dispatch.tests.sky import START, Sky
 from dispatch.tests.support import stored
@@ -19,7 +21,7 @@ from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle
 from orders.models import Order
-from orders.states import HoldCode, Holder, JobStatus, Status
+from orders.states import CancelReason, HoldCode, Holder, JobStatus, Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import GCS, TELEMETRY, Actor, ActorKind
 from wingxtra.problems import Conflict
@@ -86,6 +88,36 @@ def test_a_mission_confirmed_over_without_telemetry_asks_where_the_parcel_is(sky
     order = recalls.confirm_over(order.pk, by=STAFF, note=NOTE)
     assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
     assert DroneHold.objects.standing().count() == 1
+
+
+def _ends_without_a_word_of_the_bridge(order: Order, by: str) -> None:
+    """Staff state in writing that its mission does not fly, and take the order from its drone."""
+    if by == "requeue":
+        before_launch.requeue(order.pk, by=STAFF, why="Storm.", override=NOTE)
+    elif by == "cancel":
+        before_launch.cancel(order.pk, by=STAFF, reason=CancelReason.SAFETY, override=NOTE)
+    elif by == "over":
+        recalls.confirm_over(order.pk, by=STAFF, note=NOTE)
+    else:  # the process dies between the withdrawal and the verb
+        recalls.withdraw_mission(order.pk, by=STAFF, reason="Storm.", override=NOTE)
+        recalls.sweep_abandoned(timezone.now() + timedelta(minutes=5))
+
+
+@pytest.mark.parametrize("by", ["requeue", "cancel", "over", "sweep"])
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_a_mission_that_may_have_flown_unseen_asks_where_the_parcel_is(
+    sky: Sky, by: str, is_seen: bool
+) -> None:
+    order = OrderFactory(pickup_lat=5.6070, pickup_lng=-0.1885)  # not where its drone stands
+    sky.dispatch()
+    sky.simulator.fault("bridge_down", times=99)
+    sky.sweep()  # the mission is sent, and no answer comes
+    if is_seen:
+        sky.poll()  # its drone stands on its pad
+    _ends_without_a_word_of_the_bridge(order, by)
+    asked = Order.objects.awaiting_staff().filter(pk=order.pk).exists()
+    assert asked == DroneHold.objects.standing().exists() == (not is_seen)
+    assert stored(order).holder == (Holder.SENDER if is_seen else Holder.UNKNOWN)
 
 
 def test_a_pickup_reported_after_the_end_of_its_attempt_blocks_the_next_one() -> None:

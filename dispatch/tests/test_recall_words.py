@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from pytest_django import Settings
 
 from dispatch.missions import before_launch, publishing, recalls
 from dispatch.models import DispatchRun, Mission, MissionPart
 from dispatch.planning import eligibility, runs
-from dispatch.tests.support import able_drone, mission_of, stored, submitted, timeline
+from dispatch.tests.support import able_drone, assigned, mission_of, stored, submitted, timeline
 from fleet import registry
 from fleet.models import DroneHold
 from fleet.simulator.run import Simulator
+from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from fleet.tests.raw_server import answering, http
 from orders import lifecycle
 from orders.models import Order
@@ -49,6 +51,24 @@ def test_a_mission_that_is_over_at_ground_control_is_over(
     # A failed mission may have flown, and telemetry did not follow this one.
     asked = Order.objects.awaiting_staff().filter(pk=order.pk).exists()
     assert asked == (word == "failed")
+
+
+def test_an_order_whose_mission_may_have_flown_gets_no_other_drone(
+    settings: Settings, bridge: Simulator
+) -> None:
+    order, mission = assigned()
+    Mission.objects.filter(pk=mission.pk).update(tries=1)
+    other = DroneFactory()
+    both = [TelemetryFactory(drone_id=pk) for pk in (order.assigned_drone_id, other.pk)]
+    show(*both, fetched_at=timezone.now())
+    with says(settings, {"status": "failed"}) as server:
+        settings.GCS_BRIDGE_URL = server.url
+        with pytest.raises(Conflict, match="may have flown") as refusal:
+            before_launch.reassign(order.pk, other.pk, by=AMA)
+    assert refusal.value.code == "mission_flown"
+    recalls.sweep_abandoned(publishing.claim_end(timezone.now()))
+    after = stored(order)
+    assert (after.status, after.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
 
 
 @pytest.mark.parametrize("word", ["completed", "delivered"])
