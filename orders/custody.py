@@ -117,14 +117,15 @@ def unloaded(order_id: UUID, hub_id: int, *, by: Actor, note: str = "") -> Order
 def never_left(order_id: UUID, *, by: Actor, note: str) -> Order:
     """Record that the parcel was never picked up and is still with the sender.
 
-    Raises Refused when its pickup was observed: then the caller must say where it is now.
+    Also against a reported pickup: telemetry can mistake a drone that hovers at the pickup, and a
+    loader can tap the wrong parcel. Both stay in the timeline. Raises Refused while a drone is in
+    flight with the parcel.
     """
     with unit_of_work.changing(order_id, by=by) as (change, order):
         _refuse_unless_held_by(order, (Holder.UNKNOWN, Holder.DRONE))
-        if (pickup := observed_pickup(order)) is not None:
+        if order.holder == Holder.DRONE and order.status in IN_FLIGHT:
             detail = (
-                f"It was seen going aboard at {pickup.occurred_at:%H:%M:%S} UTC. "
-                "Say where it is now."
+                f"{order.holder_drone_id} is in flight with it. Say first how its flight ended."
             )
             raise Refused(order, detail, code="parcel_was_loaded")
         change.note(order, order.stay(note))
@@ -133,16 +134,20 @@ def never_left(order_id: UUID, *, by: Actor, note: str) -> Order:
     return order
 
 
-def observed_pickup(order: Order) -> DeliveryEvent | None:
-    """The latest PARCEL_LOADED event, unless a later event puts the parcel elsewhere.
+def observed_pickups(orders: Collection[Order]) -> list[DeliveryEvent]:
+    """The reported pickup of each of these orders, unless a later event puts its parcel elsewhere.
 
-    A pickup that was inferred from a later step does not count.
+    A pickup that was inferred from a later step does not count. One statement.
     """
     types = (EventType.PARCEL_LOADED, EventType.PARCEL_UNLOADED, EventType.PARCEL_FOUND)
-    last = order.history().filter(type__in=types).order_by("id").last()
-    if last is None or last.type != EventType.PARCEL_LOADED or last.payload.get("inferred"):
-        return None
-    return last
+    events = DeliveryEvent.objects.since(min(order.created_at for order in orders))
+    moves = events.filter(order__in=orders, type__in=types).order_by("id")
+    last = {event.order_id: event for event in moves}
+    return [
+        event
+        for event in last.values()
+        if event.type == EventType.PARCEL_LOADED and not event.payload.get("inferred")
+    ]
 
 
 def given_back(order_id: UUID, *, by: Actor, received_by: str) -> Order:

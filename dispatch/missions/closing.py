@@ -13,9 +13,8 @@ from dispatch.missions.before_launch import BEFORE_LAUNCH
 from dispatch.models import Mission, MissionPart
 from fleet import policy
 from orders import lifecycle
-from orders.custody import observed_pickup
 from orders.models import Order
-from orders.states import FLOWN_FROM, WITH_A_JOB, Holder, JobStatus, ReasonCode, Status
+from orders.states import WITH_A_JOB, Holder, JobStatus, ReasonCode, Status
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, NotFound
 
@@ -23,12 +22,16 @@ from wingxtra.problems import Conflict, NotFound
 class Found(models.TextChoices):
     """Where the parcel is, or what became of it."""
 
-    SENDER = "sender", "With the sender"
+    SENDER = "sender", "Still with the sender"
+    RETURNED = "returned", "Back with the sender"
     DRONE = "drone", "Aboard the drone"
     HUB = "hub", "At a hub"
     DELIVERED = "delivered", "Delivered"
     LOST = "lost", "Lost"
     UNKNOWN = "unknown", "Not known"
+
+
+ENDS_AS = {Found.LOST: ReasonCode.LOST, Found.RETURNED: ReasonCode.RETURNED_TO_SENDER}
 
 
 def close_attempt(
@@ -38,14 +41,17 @@ def close_attempt(
 
     is_over: the person knows that no drone flies the mission. Otherwise it is withdrawn before the
     launch, and in flight an abort is asked for; no other drone starts until that mission is over.
-    A parcel that is with its sender after a seen pickup, or lost, ends the order; a drone that has
-    taken off is put on hold. Not inside a transaction.
+    A parcel that is back with its sender, or lost, ends the order; one that is still there is flown
+    from there. A drone that has taken off is put on hold. Not inside a transaction.
 
-    Raises Refused without an attempt, Conflict or Unavailable when the mission cannot be withdrawn,
-    and NotFound; nothing has changed then.
+    Raises Refused without an attempt and for a parcel that left its sender for a hub, Conflict or
+    Unavailable when the mission cannot be withdrawn, and NotFound; nothing has changed then.
     """
     order = _fetch(order_id)
     _refuse_without_attempt(order)
+    if found == Found.SENDER and order.holder == Holder.HUB:
+        detail = f"Its parcel is at {order.holder_hub}. If the sender has it again, say that."
+        raise lifecycle.Refused(order, detail, code="parcel_elsewhere")
     if found == Found.DELIVERED:
         if order.status == Status.ASSIGNED:
             detail = "No drone has started with it yet, so it cannot have been delivered."
@@ -97,7 +103,7 @@ def _end_flight(order: Order, found: Found, is_over: bool, *, by: Actor, note: s
         recalls.say_over(part, by=by, note=note)
     elif part is not None:
         recalls.request_abort(order.pk, by=by, reason=note)
-    ends_as = _reason_of_end(order, found)
+    ends_as = ENDS_AS.get(found)
     lifecycle.mission_over(
         order.pk,
         ended=JobStatus.FAILED,
@@ -115,14 +121,6 @@ def _end_flight(order: Order, found: Found, is_over: bool, *, by: Actor, note: s
     )
 
 
-def _reason_of_end(order: Order, found: Found) -> ReasonCode | None:
-    """Why the order ends with this attempt; None if it does not."""
-    if found == Found.LOST:
-        return ReasonCode.LOST
-    is_back = found == Found.SENDER and order.holder not in FLOWN_FROM and observed_pickup(order)
-    return ReasonCode.RETURNED_TO_SENDER if is_back else None
-
-
 def _put(order_id: UUID, found: Found, *, by: Actor, note: str, hub_id: int | None) -> Order:
     """Record the holder, once the job has ended."""
     order = _fetch(order_id)
@@ -130,12 +128,13 @@ def _put(order_id: UUID, found: Found, *, by: Actor, note: str, hub_id: int | No
         if hub_id is None:
             raise NotFound("hub")
         return lifecycle.unloaded(order_id, hub_id, by=by, note=note)
-    if found in (Found.LOST, Found.UNKNOWN) and order.holder != Holder.UNKNOWN:
+    is_astray = found in (Found.LOST, Found.UNKNOWN) and order.holder != Holder.UNKNOWN
+    if is_astray or (found == Found.RETURNED and order.holder == Holder.SENDER):
         order = lifecycle.sight_lost(order_id, by=by, why=note)
     if found == Found.LOST:
         return lifecycle.lost(order_id, by=by, note=note)
+    if found == Found.RETURNED:
+        return lifecycle.given_back(order_id, by=by, received_by=note)
     if found == Found.SENDER and order.holder != Holder.SENDER:
-        if order.holder == Holder.HUB or observed_pickup(order):
-            return lifecycle.given_back(order_id, by=by, received_by=note)
         return lifecycle.never_left(order_id, by=by, note=note)
     return order

@@ -9,6 +9,7 @@ from dispatch.models import Mission, MissionPart
 from dispatch.tests.support import assigned, mission_of, stored, submitted
 from fleet.models import DroneHold, Hub
 from fleet.simulator.run import Simulator
+from fleet.tests.factories import DroneFactory
 from orders import lifecycle
 from orders.models import Order
 from orders.states import HoldCode, Holder, ReasonCode, Status
@@ -41,6 +42,7 @@ def close(order: Order, found: Found, *, is_over: bool = True, **more: Any) -> O
     ("found", "status", "holder", "hold"),
     [
         (Found.SENDER, Status.QUEUED, Holder.SENDER, ""),
+        (Found.RETURNED, Status.FAILED, Holder.RETURNED, ""),
         (Found.DRONE, Status.QUEUED, Holder.DRONE, HoldCode.PARCEL_ABOARD),
         (Found.HUB, Status.QUEUED, Holder.HUB, ""),
         (Found.DELIVERED, Status.DELIVERED, Holder.RECIPIENT, ""),
@@ -53,8 +55,7 @@ def test_in_flight(
 ) -> None:
     order, mission = in_flight(loaded)
     after = close(order, found)
-    if loaded and found == Found.SENDER:  # its pickup was seen: the sender has it again
-        status, holder = Status.FAILED, Holder.RETURNED
+    if found == Found.RETURNED:
         assert after.reason_code == ReasonCode.RETURNED_TO_SENDER
     assert (after.status, after.holder, after.hold_code) == (status, holder, hold)
     assert not MissionPart.objects.live().filter(order=order.pk).exists()
@@ -68,6 +69,7 @@ def test_in_flight(
     ("found", "status", "holder"),
     [
         (Found.SENDER, Status.QUEUED, Holder.SENDER),
+        (Found.RETURNED, Status.FAILED, Holder.RETURNED),
         (Found.DRONE, Status.QUEUED, Holder.DRONE),
         (Found.HUB, Status.QUEUED, Holder.HUB),
         (Found.LOST, Status.FAILED, Holder.LOST),
@@ -115,3 +117,12 @@ def test_a_refusal_in_the_middle_changes_nothing(bridge: Simulator) -> None:
         close_attempt(order.pk, found=Found.HUB, is_over=True, by=AMA, note=NOTE, hub_id=999_999)
     assert (stored(order).status, order.events.count()) == (Status.ENROUTE, events)
     assert Mission.objects.get(pk=mission.pk).over_at is None
+
+
+def test_a_parcel_at_a_hub_is_not_still_with_its_sender(bridge: Simulator) -> None:
+    order, _ = submitted()
+    lifecycle.unloaded(order.pk, Hub.objects.get().pk, by=AMA)
+    lifecycle.assign(order.pk, DroneFactory().pk, by=AMA, why="Near.")
+    with pytest.raises(lifecycle.Refused, match="If the sender has it again"):
+        close(order, Found.SENDER)
+    assert (stored(order).status, stored(order).holder) == (Status.ASSIGNED, Holder.HUB)

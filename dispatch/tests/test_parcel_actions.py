@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -114,11 +116,23 @@ def test_it_never_left_the_sender(browser: Client) -> None:
     assert (after.status, after.holder, after.hold_code) == (Status.QUEUED, Holder.SENDER, "")
 
 
-def test_a_parcel_seen_aboard_has_left_the_sender(browser: Client) -> None:
+def test_staff_contradict_a_reported_pickup_and_read_of_it_first(browser: Client) -> None:
     order = aboard()
-    answer = act(browser, "never-left", order, note="It stands on the shop's table.")
-    assert "It was seen going aboard" in answer.content.decode()
-    assert stored(order).holder == Holder.DRONE
+    form = browser.get(address("never-left", order)).content.decode()
+    assert f"that a drone picked up {order}. Ask the person who has the parcel in hand." in form
+    act(browser, "never-left", order, note="It stands on the shop's table.")
+    after = stored(order)
+    assert (after.status, after.holder, after.hold_code) == (Status.QUEUED, Holder.SENDER, "")
+    kept = list(order.events.values_list("type", flat=True))
+    assert kept.index(EventType.PARCEL_LOADED) < kept.index(EventType.PARCEL_FOUND)
+
+
+def test_the_form_of_many_orders_reads_their_pickups_once(browser: Client) -> None:
+    url = address("never-left", *[aboard() for _ in range(3)])
+    with CaptureQueriesContext(connection) as asked:
+        page = browser.get(url).content.decode()
+    assert page.count("reported at") == 3
+    assert sum("PARCEL_FOUND" in one["sql"] for one in asked) == 1
 
 
 def test_it_goes_back_to_the_sender(browser: Client) -> None:

@@ -97,7 +97,7 @@ REPORTS: dict[Holder, Callable[[Order, Hub], Order]] = {
 }
 ALLOWED_FROM = {
     Holder.HUB: {Holder.DRONE, Holder.UNKNOWN, Holder.SENDER, Holder.HUB},
-    Holder.SENDER: set(),  # the pickup of all these parcels was observed
+    Holder.SENDER: {Holder.DRONE, Holder.UNKNOWN},
     Holder.RETURNED: {Holder.DRONE, Holder.UNKNOWN, Holder.HUB},
     Holder.LOST: {Holder.DRONE, Holder.UNKNOWN, Holder.HUB},
 }

@@ -198,10 +198,20 @@ def test_a_parcel_is_reported_as_never_picked_up(ops: APIClient) -> None:
     assert (shown["custody"]["holder"], shown["hold"]) == ("SENDER", None)
 
 
-def test_a_parcel_with_an_observed_pickup_cannot_be_with_the_sender(ops: APIClient) -> None:
+def test_a_person_contradicts_a_reported_pickup(ops: APIClient) -> None:
+    order = on_hold(Holder.UNKNOWN)
     body = {"holder": "SENDER", "note": "The shop has it."}
-    answer = ops.post(f"{ORDERS}/{on_hold(Holder.UNKNOWN).pk}/custody", body)
+    shown = ops.post(f"{ORDERS}/{order.pk}/custody", body).json()
+    assert (shown["custody"]["holder"], shown["hold"]) == ("SENDER", None)
+    assert order.events.filter(type="PARCEL_LOADED").exists()
+
+
+def test_a_parcel_in_flight_is_not_with_its_sender(ops: APIClient) -> None:
+    order = aboard()
+    body = {"holder": "SENDER", "note": "The shop has it."}
+    answer = ops.post(f"{ORDERS}/{order.pk}/custody", body)
     assert (answer.status_code, answer.json()["code"]) == (409, "parcel_was_loaded")
+    assert f"{order.holder_drone_id} is in flight with it" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(("holder", "code"), [("RETURNED", "RETURNED_TO_SENDER"), ("LOST", "LOST")])

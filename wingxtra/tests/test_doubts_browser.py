@@ -82,13 +82,18 @@ def test_a_parcel_is_found(
     gone(page, question)
 
 
-def test_a_parcel_seen_going_aboard_has_left_the_sender(
+def test_a_reported_pickup_is_told_to_the_person_who_contradicts_it(
     visit: Callable[..., Page], city: Scene
 ) -> None:
+    order = city.orders["astray"]
     page = visit()
-    question = f"Where is the parcel of order {city.orders['astray']}?"
-    take(page, line(page, question), "It never left the sender", note=SURE)
-    expect(page.get_by_text("It was seen going aboard")).to_be_visible()
+    question = f"Where is the parcel of order {order}?"
+    line(page, question).get_by_role("link", name="It never left the sender…").click()
+    expect(page.get_by_text(f"that a drone picked up {order}.")).to_be_visible()
+    page.get_by_label("How do you know?").fill(SURE)
+    page.get_by_role("button", name="It never left the sender").click()
+    done(page)
+    assert Order.objects.get(pk=order.pk).holder == Holder.SENDER
 
 
 def test_a_flight_that_failed_before_pickup_left_the_parcel_there(

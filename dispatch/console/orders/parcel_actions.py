@@ -13,6 +13,7 @@ from dispatch.console.orders.parcel_forms import (
     CorrectForm,
     HubForm,
     KnownForm,
+    NeverLeftForm,
     ReturnForm,
 )
 from dispatch.missions import answers, closing, discrepancies, publishing_pause, recalls
@@ -68,7 +69,7 @@ def _why_not_at_hub(order: Order) -> str | None:
 
 def _why_not_never_left(order: Order) -> str | None:
     if awaits_answer(order) and order.holder in (Holder.UNKNOWN, Holder.DRONE):
-        return None  # the verb refuses a parcel whose loading was seen
+        return None
     return "The parcel is not looked for."
 
 
@@ -236,7 +237,7 @@ ACTIONS = [
         name="never-left",
         label="It never left the sender",
         permission=CHANGE,
-        form=KnownForm,
+        form=NeverLeftForm,
         carry_out=_never_left,
         why_not=_why_not_never_left,
         explanation="No drone picked the parcel up. An open order is flown from there.",

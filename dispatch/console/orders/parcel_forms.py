@@ -6,8 +6,12 @@ from django import forms
 
 from dispatch.missions.closing import Found
 from fleet.models import Hub
+from orders.custody import observed_pickups
 from orders.states import ReasonCode, Status
+from wingxtra.accounts.identity import ActorKind
 from wingxtra.console.actions import ActionForm
+
+_RECORDED = "Goes into the record, with your name. No personal data."
 
 
 def _note(label: str, help_text: str) -> forms.CharField:
@@ -15,12 +19,28 @@ def _note(label: str, help_text: str) -> forms.CharField:
         label=label,
         max_length=300,
         widget=forms.Textarea(attrs={"rows": 2}),
-        help_text=f"{help_text} Goes into the record, with your name. No personal data.",
+        help_text=f"{help_text} {_RECORDED}",
     )
 
 
 class KnownForm(ActionForm):
     note = _note("How do you know?", "What you saw, or who informed you.")
+
+
+class NeverLeftForm(KnownForm):
+    """It tells of pickups that were reported: the person contradicts them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = {order.pk: str(order) for order in self.targets}
+        reported = [
+            f"{ActorKind(pickup.actor_kind).label} reported at {pickup.occurred_at:%H:%M:%S} UTC "
+            f"that a drone picked up {names[pickup.order_id]}."
+            for pickup in observed_pickups(self.targets)
+        ]
+        if reported:
+            ask = "Ask the person who has the parcel in hand."
+            self.fields["note"].help_text = " ".join([*reported, ask, _RECORDED])
 
 
 class HubForm(ActionForm):
