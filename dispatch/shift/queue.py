@@ -27,15 +27,16 @@ class Point:
 
 # Whose steps count. Joined with the orders, a day would read all orders that ever were: there are
 # few test orders, and an index has them. The orders of an area are read by their days, and any
-# other by its key.
+# other by its key. Steps of other areas are left out of the sums: left out of the rows, PostgreSQL
+# would expect few and sort them.
 _OF_ALL = """WHERE NOT EXISTS (
         SELECT FROM orders_order o WHERE o.id = e.order_id AND NOT o.live_mode)"""
 _OF_AREA = """LEFT JOIN orders_order o ON o.id = e.order_id
         AND GREATEST(o.created_at, o.not_before) >= %(start)s - interval '1 day'
-        AND GREATEST(o.created_at, o.not_before) < %(ahead)s AND o.live_mode
-    WHERE COALESCE(o.service_area_id, (
+        AND GREATEST(o.created_at, o.not_before) < %(ahead)s AND o.live_mode"""
+_IN_AREA = """FILTER (WHERE COALESCE(o.service_area_id, (
         SELECT x.service_area_id FROM orders_order x WHERE x.id = e.order_id AND x.live_mode
-    )) = %(area)s"""
+    )) = %(area)s)"""
 # Who waited at the start: orders whose first step of the span leads out of the queue, and those
 # that are in the queue now and were before the start. The first are found among the events alone,
 # and then looked up by their keys (OFFSET 0).
@@ -80,7 +81,8 @@ _QUEUE = """
                     AND b.created_at >= o.created_at - interval '1 day'
                 ORDER BY b.id DESC LIMIT 1))
     UNION ALL
-    SELECT date_bin(%(stride)s, e.created_at, %(start)s) AS slot, sum(step) FROM (
+    SELECT date_bin(%(stride)s, e.created_at, %(start)s) AS slot, COALESCE(sum(step) {only}, 0)
+    FROM (
         SELECT e.order_id, e.created_at, CASE WHEN e.type = 'ASSIGNED' THEN -1 ELSE 1 END AS step
         FROM orders_deliveryevent e
         WHERE e.created_at >= %(start)s AND e.created_at < %(end)s
@@ -98,22 +100,27 @@ def lengths(span: Span, area_id: UUID | None, now: datetime) -> list[Point]:
     missing in it.
     """
     stride = QUARTER if span.by_hour else HOUR
+    start, end = span.start, span.end
     values: dict[str, Any] = {
-        "start": span.start,
-        "end": span.end,
-        "ahead": span.end + LOOK_AHEAD,
+        "start": start,
+        "end": end,
+        "ahead": end + LOOK_AHEAD,
         "area": area_id,
         "stride": stride,
     }
-    area = "AND o.service_area_id = %(area)s" if area_id else ""
+    sql = _QUEUE.format(
+        area="AND o.service_area_id = %(area)s" if area_id else "",
+        of=_OF_AREA if area_id else _OF_ALL,
+        only=_IN_AREA if area_id else "",
+    )
     with connections[router.db_for_read(DeliveryEvent)].cursor() as cursor:
-        cursor.execute(_QUEUE.format(of=_OF_AREA if area_id else _OF_ALL, area=area), values)
+        cursor.execute(sql, values)
         changes: dict[datetime | None, int] = dict(cursor.fetchall())
     length = changes.pop(None)
-    points = [Point(span.start, length)]
-    slots = -int(-(span.end - span.start) // stride)
+    points = [Point(start, length)]
+    slots = -int(-(end - start) // stride)
     for slot in range(slots):
-        begins = span.start + slot * stride
+        begins = start + slot * stride
         if begins >= now:
             break
         length += changes.get(begins, 0)

@@ -50,10 +50,10 @@ class Report:
 
 
 def compose(span: Span, area: ServiceArea | None, areas: list[ServiceArea], at: datetime) -> Report:
-    """Five statements. `areas`: all areas, for their names."""
+    """Four statements. `areas`: all areas, for their names."""
     area_id = area.pk if area else None
-    told = reading.orders(span, area_id, at).figures()
-    flown = reading.flights(span, area_id, at).figures()
+    orders, flights = reading.columns(span, area_id, at)
+    told, flown = orders.figures(), flights.figures()
     names: dict[By, dict[Any, str]] = {
         By.AREA: {one.pk: one.name for one in areas},
         By.PRIORITY: {one.value: str(one.label) for one in Priority},

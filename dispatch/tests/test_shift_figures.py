@@ -85,7 +85,7 @@ def test_the_figures_are_those_of_the_slow_reading(world: tuple[World, date]) ->
 
 
 def _compare_orders(span: Span, area: ServiceArea | None, now: datetime) -> None:
-    found = reading.orders(span, area and area.pk, now).figures()
+    found = reading.columns(span, area and area.pk, now)[0].figures()
     told = shift_worlds.orders_of(NEW_YORK, span.first, span.last)
     told = [order for order in told if area is None or order.service_area_id == area.pk]
     for by, key_of in KEYS.items():
@@ -117,7 +117,7 @@ def assert_same(found: figures.Figures, expected: figures.Figures) -> None:
 
 
 def _compare_flights(span: Span, area: ServiceArea | None, now: datetime) -> None:
-    found = reading.flights(span, area and area.pk, now).figures()
+    found = reading.columns(span, area and area.pk, now)[1].figures()
     events = [
         event
         for event in shift_worlds.take_offs(span.start, span.end)

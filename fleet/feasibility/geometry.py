@@ -19,6 +19,7 @@ from fleet.feasibility import margins
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 Window = tuple[datetime | None, datetime | None]
 
