@@ -15,7 +15,8 @@ RUN ENVIRONMENT=production SECRET_KEY=only-for-this-build \
     && /venv/bin/python -m compileall -q /app /venv/lib
 
 FROM python:3.11-slim-bookworm
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+# glibc keeps a heap for each thread (up to 8 for a processor), and few of them shrink: docs/scaling.md.
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MALLOC_ARENA_MAX=2 \
     DJANGO_SETTINGS_MODULE=wingxtra.settings ENVIRONMENT=production
 # A new volume on /media inherits this owner.
 RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin wingxtra \

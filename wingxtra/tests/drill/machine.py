@@ -91,6 +91,7 @@ class Machine:
             "FLEET_API_TIMEOUT_S": "3",
             "MESSAGE_CHANNELS": "",
             "PYTHONUNBUFFERED": "1",
+            "MALLOC_ARENA_MAX": "2",  # as in the Dockerfile
             **self._settings,
         }
         self._manage("migrate", "--verbosity", "0")
