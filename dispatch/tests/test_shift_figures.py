@@ -1,5 +1,6 @@
 """The figures of a shift: compared with a slow reading of random days, some of 23 and 25 hours."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from random import Random
@@ -19,7 +20,7 @@ from dispatch.tests.shift_worlds import World
 from fleet.models import ServiceArea
 from fleet.tests.factories import ServiceAreaFactory
 from orders import lifecycle
-from orders.models import Order
+from orders.models import DeliveryEvent, Order
 from orders.states import JobStatus, Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import GCS
@@ -72,6 +73,14 @@ KEYS: dict[By, Callable[[Order], Any]] = {
     By.HUB: lambda order: (
         order.current_job.drone.base_id if order.current_job and order.current_job.drone else None
     ),
+}
+
+
+KEYS_OF_FLIGHTS: dict[By, Callable[[DeliveryEvent], Any]] = {
+    By.AREA: lambda event: event.order.service_area_id,
+    By.PRIORITY: lambda event: event.order.priority,
+    By.MERCHANT: lambda event: event.order.merchant_id,
+    By.HUB: lambda event: event.job.drone.base_id if event.job and event.job.drone else None,
 }
 
 
@@ -135,8 +144,9 @@ def _compare_flights(span: Span, area: ServiceArea | None, now: datetime) -> Non
     assert (whole.flights, whole.metered) == (expected.flights, expected.metered)
     assert whole.air_s == pytest.approx(expected.air_s)
     assert whole.battery_pct == pytest.approx(expected.battery_pct)
-    for by in figures.GROUPS:
-        assert sum(one.flights for one in found[by].values()) == expected.flights
+    for by, key_of in KEYS_OF_FLIGHTS.items():
+        counted = Counter(key_of(event) for event in events)
+        assert {key: one.flights for key, one in found[by].items()} == counted, by
 
 
 def test_the_queue_is_that_of_the_slow_reading(world: tuple[World, date]) -> None:
