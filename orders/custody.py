@@ -117,9 +117,9 @@ def unloaded(order_id: UUID, hub_id: int, *, by: Actor, note: str = "") -> Order
 def never_left(order_id: UUID, *, by: Actor, note: str) -> Order:
     """Record that the parcel was never picked up and is still with the sender.
 
-    Also against a reported pickup: telemetry can mistake a drone that hovers at the pickup, and a
-    loader can tap the wrong parcel. Both stay in the timeline. Raises Refused while a drone is in
-    flight with the parcel.
+    Also against a reported pickup: to telemetry, a drone that only hovers there looks as if it
+    picked up, and a loader can tap the wrong parcel. Both reports stay in the timeline. Raises
+    Refused while a drone is in flight with the parcel.
     """
     with unit_of_work.changing(order_id, by=by) as (change, order):
         _refuse_unless_held_by(order, (Holder.UNKNOWN, Holder.DRONE))

@@ -1,7 +1,8 @@
 """The verbs that end a mission before its launch: cancel, reschedule, requeue, reassign.
 
 API, GCS page and console call these. The mission is withdrawn first, outside any transaction; then
-one transaction changes the order. A refused request changes nothing.
+one transaction changes the order. A refused request changes nothing, with one exception: a mission
+that is over and may have flown (`mission_may_have_flown`).
 """
 
 from collections.abc import Callable
@@ -56,7 +57,7 @@ def reschedule(
     window changes nothing and withdraws no mission.
 
     Raises Invalid for a window in which we cannot deliver, Refused when it is too late, and what
-    `cancel` raises; then nothing has changed.
+    `cancel` raises; then nothing has changed. Raises what `_refuse_if_it_flew` raises.
     """
     deliver_by = placement.check_window(order_id, not_before=not_before, deliver_by=deliver_by)
     order = Order.objects.select_related("current_job").get(pk=order_id)
@@ -72,6 +73,7 @@ def reschedule(
         reason=why or "Rescheduled.",
         statuses=(Status.ASSIGNED,),
         override=override,
+        needs_the_parcel=True,
     )
     return lifecycle.Done(order, changed=True)
 
@@ -90,8 +92,8 @@ def requeue(order_id: UUID, *, by: Actor, why: str, override: str = "") -> Order
 def reassign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str = "") -> Order:
     """Give an assigned order to another drone.
 
-    Raises what `manual_assignment.assign` and `recalls.withdraw_mission` raise, and Conflict
-    `same_drone` for the drone that has the order.
+    Raises what `manual_assignment.assign`, `recalls.withdraw_mission` and `_refuse_if_it_flew`
+    raise, and Conflict `same_drone` for the drone that has the order.
     """
     order, chosen = manual_assignment.may_fly(order_id, drone_id, override_reason)
     if order.current_job and order.current_job.drone_id == drone_id:
@@ -100,14 +102,7 @@ def reassign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str =
         )
     job_id = recalls.withdraw_mission(order.pk, by=by, reason=f"Reassigned to {drone_id}.")
     with transaction.atomic():
-        if doubt := unseen_flight(order, _part_of(job_id)):
-            # `recalls.sweep_abandoned` queues the order again and asks for its parcel.
-            raise Conflict(
-                "mission_flown",
-                f"The mission is over at ground control, and it may have flown. {doubt} The order "
-                "goes back into the queue, and its page asks where the parcel is.",
-                current_status=order.status,
-            )
+        _refuse_if_it_flew(order, _part_of(job_id))
         chosen = manual_assignment.with_its_pad(order, chosen)
         supervised = pilots.reserve(order)
         changed = lifecycle.reassign(
@@ -131,9 +126,10 @@ def _withdraw_then(
     reason: str,
     statuses: tuple[Status, ...] = BEFORE_LAUNCH,
     override: str,
+    needs_the_parcel: bool = False,
 ) -> Order:
-    """The order after `verb`, which ends its job once its mission is withdrawn. The order is put on
-    hold if the mission may have moved the parcel.
+    """The order after `verb`, which ends its job once its mission is withdrawn. If the mission may
+    have moved the parcel, the order is put on hold, and a verb that `needs_the_parcel` is refused.
     """
     for _ in range(MAX_TRIES):
         job_id = recalls.withdraw_mission(
@@ -150,9 +146,24 @@ def _withdraw_then(
                 )
             if order.status in statuses and order.current_job_id != job_id:
                 continue
-            order = verb()
-            return hold_if_it_flew(order, _part_of(job_id))
+            part = _part_of(job_id)
+            if needs_the_parcel:
+                _refuse_if_it_flew(order, part)
+            return hold_if_it_flew(verb(), part)
     raise Conflict("order_busy", "The order is being reassigned; try again in a moment.")
+
+
+def _refuse_if_it_flew(order: Order, part: MissionPart | None) -> None:
+    """Raises Conflict if its withdrawn mission may have moved the parcel: no drone and no time can
+    be promised then. `recalls.sweep_abandoned` queues the order again, on hold for its parcel.
+    """
+    if doubt := unseen_flight(order, part):
+        raise Conflict(
+            "mission_may_have_flown",
+            f"The mission is over, and it may have flown. {doubt} The order goes back into the "
+            "queue, and operations is asked where the parcel is.",
+            current_status=order.status,
+        )
 
 
 def _part_of(job_id: UUID | None) -> MissionPart | None:

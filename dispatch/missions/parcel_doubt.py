@@ -7,7 +7,7 @@ from django.utils import timezone
 from dispatch.missions.bridge import NEVER_FLOWN, UNKNOWN
 from dispatch.missions.flight import phases
 from dispatch.missions.flight.state import FlightState, Plan
-from dispatch.models import Flight, MissionPart
+from dispatch.models import Flight, Mission, MissionPart
 from fleet import registry
 from fleet.models import DroneHold
 from orders import lifecycle
@@ -67,9 +67,15 @@ def unseen_flight(order: Order, part: MissionPart | None) -> str:
     part: the order's part of it, None if the order had no mission. It cannot have if it was never
     sent, if ground control says so, or if telemetry followed the drone and it never left.
     """
-    if part is None or not part.mission.tries or part.mission.said in NEVER_FLOWN | {UNKNOWN}:
+    if part is None or _cannot_have_flown(part.mission):
         return ""
     return unseen_pickup(order, part.job, Flight.objects.filter(job=part.job_id).first())
+
+
+def _cannot_have_flown(mission: Mission) -> bool:
+    # Ground control may say “unknown” and accept a slow request for the same mission afterwards.
+    is_unknown = mission.said == UNKNOWN and mission.accepted_at is None
+    return not mission.tries or mission.said in NEVER_FLOWN or is_unknown
 
 
 def hold_if_it_flew(order: Order, part: MissionPart | None) -> Order:

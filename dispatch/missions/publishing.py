@@ -13,6 +13,7 @@ Lock order: the order's row, then its missions.
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -393,12 +394,14 @@ def _requeue_infeasible(claim: Claim[Mission], part: MissionPart, reasons: list[
     BridgeUnavailable and ClaimLost.
     """
     why = " ".join(reason.message for reason in reasons)
+    said: dict[str, Any] = {}
     if part.mission.tries:
         answer = _withdraw(claim, why)
         if answer.mission_status not in WITHOUT_DELIVERY:
             _record_acceptance(claim, part, answer, GCS)
             return
         part.mission.said = answer.mission_status
+        said = {"said": answer.mission_status[:40], "said_at": timezone.now()}
     with transaction.atomic():
         lifecycle.lock(part.order_id)  # before its mission, as a report does: no deadlock
         live_missions.mark_over([part.job_id], by=str(GCS), because=f"Not flown: {why}")
@@ -415,7 +418,7 @@ def _requeue_infeasible(claim: Claim[Mission], part: MissionPart, reasons: list[
         claim.end(
             state=State.WITHDRAWN,
             recall_state=Recall.DONE if part.mission.tries else Recall.NONE,
-            said=part.mission.said[:40],
+            **said,
             **bridge_columns(None, why),
         )
     log.warning("mission_stopped", intent_id=str(claim.pk), why=why)

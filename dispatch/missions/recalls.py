@@ -333,6 +333,9 @@ def _settle(locked: Locked, part: MissionPart, said: str) -> None:
         if said in WITHOUT_DELIVERY:
             # A verb should have ended the job; otherwise `sweep_abandoned` requeues the order.
             Mission.objects.filter(pk=mission.pk).update(state=State.WITHDRAWN)
+        if said in OVER and _was_accepted_too_late(part):
+            mission.said = said
+            hold_if_it_flew(locked.order, part)
         return
     try:
         if said == "delivered":
@@ -353,16 +356,32 @@ def _settle(locked: Locked, part: MissionPart, said: str) -> None:
         log.info("mission_over_already", intent_id=str(mission.pk), detail=refusal.detail)
 
 
+def _was_accepted_too_late(part: MissionPart) -> bool:
+    """Whether its job had ended before the acceptance: nothing was known of a flight then."""
+    accepted_at, ended_at = part.mission.accepted_at, part.job.ended_at
+    return accepted_at is not None and ended_at is not None and accepted_at > ended_at
+
+
 def sweep_abandoned(now: datetime) -> int:
-    """Requeue orders whose mission was withdrawn for a verb that did not follow."""
-    abandoned = MissionPart.objects.with_related().filter(
-        mission__in=Mission.objects.unclaimed(now).filter(state=State.WITHDRAWN),
-        job__status=JobStatus.ACTIVE,
+    """Requeue orders whose mission was withdrawn for a verb that did not follow.
+
+    Not while ground control is asked again about a mission that it accepted after all. An order
+    that has taken off all the same is followed to its end.
+    """
+    withdrawn = Mission.objects.unclaimed(now).filter(state=State.WITHDRAWN)
+    abandoned = (
+        MissionPart.objects.with_related()
+        .filter(
+            mission__in=withdrawn.exclude(recall_state=Recall.WANTED), job__status=JobStatus.ACTIVE
+        )
+        .exclude(order__status__in=IN_FLIGHT)
     )
     parts = list(abandoned)
     for part in parts:
         try:
             with transaction.atomic():
+                if lifecycle.lock(part.order_id).order.status in IN_FLIGHT:
+                    continue
                 order = lifecycle.requeue(
                     part.order_id,
                     job_id=part.job_id,

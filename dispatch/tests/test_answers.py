@@ -21,7 +21,7 @@ from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle
 from orders.models import Order
-from orders.states import CancelReason, HoldCode, Holder, JobStatus, Status
+from orders.states import IN_FLIGHT, CancelReason, HoldCode, Holder, JobStatus, Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import GCS, TELEMETRY, Actor, ActorKind
 from wingxtra.problems import Conflict
@@ -118,6 +118,24 @@ def test_a_mission_that_may_have_flown_unseen_asks_where_the_parcel_is(
     asked = Order.objects.awaiting_staff().filter(pk=order.pk).exists()
     assert asked == DroneHold.objects.standing().exists() == (not is_seen)
     assert stored(order).holder == (Holder.SENDER if is_seen else Holder.UNKNOWN)
+
+
+def test_a_flight_that_staff_believed_withdrawn_is_followed_to_its_end(sky: Sky) -> None:
+    """The process died between the withdrawal and the verb, and the drone took off."""
+    order = OrderFactory(pickup_lat=5.6070, pickup_lng=-0.1885)
+    sky.dispatch()
+    sky.sweep()
+    sky.poll()
+    assert stored(order).status == Status.MISSION_SUBMITTED
+    sky.simulator.fault("bridge_down", times=99)
+    before = before_launch.BEFORE_LAUNCH
+    recalls.withdraw_mission(order.pk, by=STAFF, reason="Storm.", statuses=before, override=NOTE)
+    for _ in range(20):
+        if stored(order).status in IN_FLIGHT:
+            break
+        sky.poll()
+    recalls.sweep_abandoned(timezone.now() + timedelta(minutes=5))
+    assert stored(order).status in IN_FLIGHT, sky.story(order)
 
 
 def test_a_pickup_reported_after_the_end_of_its_attempt_blocks_the_next_one() -> None:

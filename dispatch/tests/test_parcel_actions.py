@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.db.models import Model
@@ -14,7 +15,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from dispatch.console.orders import parcel_actions
-from dispatch.missions import publishing_pause
+from dispatch.missions import publishing, publishing_pause, recalls
 from dispatch.models import Discrepancy, Mission, MissionPart, PublishingPause
 from dispatch.tests import doubts
 from dispatch.tests.doubts import aboard, astray, contradicted, held, stored
@@ -23,7 +24,7 @@ from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle
 from orders.models import Order
-from orders.states import EventType, HoldCode, Holder, ReasonCode, Status
+from orders.states import EventType, HoldCode, Holder, JobStatus, ReasonCode, Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import GCS, Role
 from wingxtra.accounts.tests.factories import UserFactory
@@ -127,11 +128,23 @@ def test_staff_contradict_a_reported_pickup_and_read_of_it_first(browser: Client
     assert kept.index(EventType.PARCEL_LOADED) < kept.index(EventType.PARCEL_FOUND)
 
 
+def test_the_form_names_the_person_who_reported_the_pickup(browser: Client) -> None:
+    order = order_in(Status.ENROUTE)
+    with time_machine.travel(timezone.now() + timedelta(minutes=1), tick=False):
+        at = timezone.now()
+        lifecycle.loaded(order.pk, by=UserFactory(username="kofi").actor)
+        lifecycle.mission_over(
+            order.pk, ended=JobStatus.FAILED, by=GCS, why="Motor 3.", max_attempts=3
+        )
+    form = browser.get(address("never-left", order)).content.decode()
+    assert f"kofi reported on {at:%-d %b at %H:%M}" in form
+
+
 def test_the_form_of_many_orders_reads_their_pickups_once(browser: Client) -> None:
     url = address("never-left", *[aboard() for _ in range(3)])
     with CaptureQueriesContext(connection) as asked:
         page = browser.get(url).content.decode()
-    assert page.count("reported at") == 3
+    assert page.count("Ground control reported on") == 3
     assert sum("PARCEL_FOUND" in one["sql"] for one in asked) == 1
 
 
@@ -270,7 +283,6 @@ def no_route(bridge: Simulator, settings: Settings) -> None:
     [
         ("cancel", {"reason": "OTHER"}, Status.CANCELED),
         ("requeue", {"reason": "Storm."}, Status.QUEUED),
-        ("reschedule", {"reason": "Storm."}, Status.VALIDATED),
     ],
 )
 def test_ops_override_a_bridge_that_confirms_nothing(
@@ -279,16 +291,34 @@ def test_ops_override_a_bridge_that_confirms_nothing(
     order = order_in(Status.ASSIGNED)
     MissionPart.objects.filter(order=order).update(live=True)
     Mission.objects.filter(parts__order=order).update(tries=1)
-    start = timezone.now() + timedelta(days=1)
-    end = start + timedelta(hours=1)
-    data |= {"not_before": f"{start:%Y-%m-%dT%H:%M}", "deliver_by": f"{end:%Y-%m-%dT%H:%M}"}
     refused = act(browser, name, order, **data, override="").content.decode()
     assert "It says nothing about the mission" in refused
     assert stored(order).status == Status.ASSIGNED
-    act(browser, name, order, **data, override="It stands on pad 2, disarmed.")
+    done = act(browser, name, order, **data, override="It stands on pad 2, disarmed.")
     assert stored(order).status == becomes
+    assert "where its parcel is" in done.content.decode()
     mission = Mission.objects.get()
     assert (mission.over_by, mission.over_because) == ("user:ops", "It stands on pad 2, disarmed.")
+
+
+def test_another_time_is_refused_while_the_parcel_may_have_flown(
+    browser: Client, no_route: None
+) -> None:
+    """An order that waits for another day cannot be delivered, returned or lost."""
+    order = order_in(Status.ASSIGNED)
+    MissionPart.objects.filter(order=order).update(live=True)
+    Mission.objects.filter(parts__order=order).update(tries=1)
+    start = timezone.now() + timedelta(days=1)
+    window = {"not_before": start, "deliver_by": start + timedelta(hours=1)}
+    data = {name: f"{at:%Y-%m-%dT%H:%M}" for name, at in window.items()}
+    said = {"reason": "Storm.", "override": "It stands on pad 2, disarmed."}
+    answer = act(browser, "reschedule", order, **data, **said).content.decode()
+    assert "it may have flown" in answer
+    recalls.sweep_abandoned(publishing.claim_end(timezone.now()))
+    after = stored(order)
+    assert (after.hold_code, after.not_before) == (HoldCode.PARCEL_UNKNOWN, None)
+    act(browser, "delivered", order, note=SURE)
+    assert stored(order).status == Status.DELIVERED
 
 
 # --- permissions and states ----------------------------------------------------------------------

@@ -65,7 +65,7 @@ def test_an_order_whose_mission_may_have_flown_gets_no_other_drone(
         settings.GCS_BRIDGE_URL = server.url
         with pytest.raises(Conflict, match="may have flown") as refusal:
             before_launch.reassign(order.pk, other.pk, by=AMA)
-    assert refusal.value.code == "mission_flown"
+    assert refusal.value.code == "mission_may_have_flown"
     recalls.sweep_abandoned(publishing.claim_end(timezone.now()))
     after = stored(order)
     assert (after.status, after.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)

@@ -29,7 +29,7 @@ from dispatch.whatif import worker
 from fleet.models import DroneHold
 from orders import lifecycle
 from orders.models import Order
-from orders.states import CancelReason, EventType, Status
+from orders.states import CancelReason, EventType, HoldCode, Status
 from orders.tests.factories import OrderFactory, order_in
 from tracking import actors
 from tracking.messages import sending, triggers
@@ -190,6 +190,46 @@ def test_an_acceptance_that_comes_after_the_withdrawal_is_recalled(other_side: R
     mission = Mission.objects.get()
     assert (mission.recall_state, mission.said) == (Recall.DONE, "withdrawn")
     assert not MissionPart.objects.live().exists()
+
+
+@pytest.mark.parametrize("word", ["withdrawn", "failed", "delivered"])
+def test_a_mission_accepted_after_its_end_and_then_flown_asks_for_the_parcel(
+    other_side: Receiver, word: str
+) -> None:
+    order, mission = assigned()
+    answers = [says(201, "accepted"), says(404, "unknown"), says(200, word)]
+    with stalled(other_side, answers, lambda: publishing.publish(mission.pk)):
+        before_launch.requeue(order.pk, by=SYSTEM, why="Taken back.")
+    assert (stored(order).status, stored(order).hold_code) == (Status.QUEUED, "")
+    recalls.send_recall(mission.pk)
+    asked = word != "withdrawn"
+    assert stored(order).hold_code == (HoldCode.PARCEL_UNKNOWN if asked else "")
+    assert DroneHold.objects.standing().exists() == asked
+
+
+def test_a_mission_accepted_after_its_withdrawal_keeps_its_order_until_the_recall(
+    other_side: Receiver,
+) -> None:
+    """The process that withdrew it died before its verb."""
+    order, mission = assigned()
+    answers = [says(201, "accepted"), says(404, "unknown"), says(200, "failed")]
+    with stalled(other_side, answers, lambda: publishing.publish(mission.pk)):
+        recalls.withdraw_mission(order.pk, by=SYSTEM, reason="Storm.")
+    recalls.sweep_abandoned(timezone.now())
+    assert stored(order).status == Status.ASSIGNED
+    recalls.send_recall(mission.pk)
+    recalls.sweep_abandoned(timezone.now())
+    after = stored(order)
+    assert (after.status, after.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
+
+
+def test_unknown_is_no_word_about_a_mission_that_was_accepted_since(other_side: Receiver) -> None:
+    order, mission = assigned()
+    answers = [says(201, "accepted"), says(404, "unknown")]
+    with stalled(other_side, answers, lambda: publishing.publish(mission.pk)):
+        recalls.withdraw_mission(order.pk, by=SYSTEM, reason="Storm.")
+    after = before_launch.requeue(order.pk, by=SYSTEM, why="Storm.")
+    assert (after.status, after.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
 
 
 def test_an_acceptance_while_the_next_mission_is_live_puts_the_drone_on_hold(

@@ -16,6 +16,7 @@ from dispatch.console.orders.forms import (
     RequeueForm,
     RescheduleForm,
 )
+from dispatch.console.orders.parcel_actions import ask_for_the_parcel
 from dispatch.missions import before_launch, publishing, recalls
 from dispatch.missions.before_launch import BEFORE_LAUNCH
 from dispatch.models import DispatchRun, Mission
@@ -107,14 +108,14 @@ def _submit(order: Order, data: dict[str, Any], user: Any) -> str:
 
 
 def _cancel(order: Order, data: dict[str, Any], user: Any) -> str:
-    before_launch.cancel(
+    after = before_launch.cancel(
         order.pk,
         by=user.actor,
         reason=CancelReason(data["reason"]),
         note=data["note"],
         override=data["override"],
     )
-    return f"Order {order} was canceled."
+    return f"Order {order} was canceled.{ask_for_the_parcel(after)}"
 
 
 def _requeue(order: Order, data: dict[str, Any], user: Any) -> str:

@@ -117,6 +117,11 @@ def _why_not_loaded(order: Order) -> str | None:
 # --- verbs ---------------------------------------------------------------------------------------
 
 
+def ask_for_the_parcel(after: Order) -> str:
+    """The end of the message of an action whose mission may have flown unseen."""
+    return " Say now where its parcel is." if after.holder == Holder.UNKNOWN else ""
+
+
 def _delivered(order: Order, data: dict[str, Any], user: Any) -> str:
     answers.confirm_delivered(order.pk, by=user.actor, note=data["note"])
     return f"Order {order} was delivered."
@@ -157,8 +162,8 @@ def _correct(order: Order, data: dict[str, Any], user: Any) -> str:
 
 
 def _over(order: Order, data: dict[str, Any], user: Any) -> str:
-    recalls.confirm_over(order.pk, by=user.actor, note=data["note"])
-    return f"No mission of order {order} flies any more."
+    after = recalls.confirm_over(order.pk, by=user.actor, note=data["note"])
+    return f"No mission of order {order} flies any more.{ask_for_the_parcel(after)}"
 
 
 def _close(order: Order, data: dict[str, Any], user: Any) -> str:
@@ -309,7 +314,7 @@ ACTIONS = [
         carry_out=_close,
         why_not=_why_not_close,
         explanation="Ends the attempt under way, also in flight, and says what became of the "
-        "parcel. A lost parcel, or one that its sender has again after a pickup, ends the order.",
+        "parcel. A lost parcel, or one that is back with its sender, ends the order.",
         in_bulk=False,
         is_grave=True,
     ),

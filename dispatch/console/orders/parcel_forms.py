@@ -8,7 +8,7 @@ from dispatch.missions.closing import Found
 from fleet.models import Hub
 from orders.custody import observed_pickups
 from orders.states import ReasonCode, Status
-from wingxtra.accounts.identity import ActorKind
+from wingxtra.accounts.identity import said_by
 from wingxtra.console.actions import ActionForm
 
 _RECORDED = "Goes into the record, with your name. No personal data."
@@ -34,8 +34,8 @@ class NeverLeftForm(KnownForm):
         super().__init__(*args, **kwargs)
         names = {order.pk: str(order) for order in self.targets}
         reported = [
-            f"{ActorKind(pickup.actor_kind).label} reported at {pickup.occurred_at:%H:%M:%S} UTC "
-            f"that a drone picked up {names[pickup.order_id]}."
+            f"{said_by(pickup.actor)} reported on {pickup.occurred_at:%-d %b at %H:%M:%S} UTC that "
+            f"a drone picked up {names[pickup.order_id]}."
             for pickup in observed_pickups(self.targets)
         ]
         if reported:
