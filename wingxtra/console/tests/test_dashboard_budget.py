@@ -184,7 +184,8 @@ def test_more_troubles_of_a_kind_are_no_more_statements(ama: Client, cause: str)
     line = dashboard.board(timezone.now()).line(cause)
     assert line is not None
     assert line.count == 4
-    assert cost(ama, cause) == few
+    # The first page may have read the rules, which are kept for a second.
+    assert all(more <= before for more, before in zip(cost(ama, cause), few, strict=True))
 
 
 def test_without_trouble_with_one_and_with_500_the_statements_are_the_same(ama: Client) -> None:
