@@ -137,7 +137,7 @@ def never_left(order_id: UUID, *, by: Actor, note: str) -> Order:
 def observed_pickups(orders: Collection[Order]) -> list[DeliveryEvent]:
     """The reported pickup of each of these orders, unless a later event puts its parcel elsewhere.
 
-    A pickup that was inferred from a later step does not count. One statement.
+    A pickup that was inferred from a later step does not count. One statement; at least one order.
     """
     types = (EventType.PARCEL_LOADED, EventType.PARCEL_UNLOADED, EventType.PARCEL_FOUND)
     events = DeliveryEvent.objects.since(min(order.created_at for order in orders))

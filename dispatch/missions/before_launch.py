@@ -57,7 +57,7 @@ def reschedule(
     window changes nothing and withdraws no mission.
 
     Raises Invalid for a window in which we cannot deliver, Refused when it is too late, and what
-    `cancel` raises; then nothing has changed. Raises what `_refuse_if_it_flew` raises.
+    `cancel` raises; then nothing has changed. Raises what `_refuse_if_it_flew` raises, too.
     """
     deliver_by = placement.check_window(order_id, not_before=not_before, deliver_by=deliver_by)
     order = Order.objects.select_related("current_job").get(pk=order_id)

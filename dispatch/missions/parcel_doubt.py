@@ -79,8 +79,9 @@ def _cannot_have_flown(mission: Mission) -> bool:
 
 
 def hold_if_it_flew(order: Order, part: MissionPart | None) -> Order:
-    """The order, in the transaction that ended its job before a launch. If its mission may have
-    moved the parcel all the same, order and drone are put on hold.
+    """The order; it and its drone are put on hold if the mission may have flown with the parcel.
+
+    For the transaction that ended its job, when no launch was known.
     """
     doubt = unseen_flight(order, part)
     if part is None or not doubt:

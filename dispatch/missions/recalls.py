@@ -365,8 +365,8 @@ def _was_accepted_too_late(part: MissionPart) -> bool:
 def sweep_abandoned(now: datetime) -> int:
     """Requeue orders whose mission was withdrawn for a verb that did not follow.
 
-    Not while ground control is asked again about a mission that it accepted after all. An order
-    that has taken off all the same is followed to its end.
+    Waits while ground control is asked again about a mission that it accepted late. Leaves an order
+    in flight alone: reports and telemetry show how its flight ends.
     """
     withdrawn = Mission.objects.unclaimed(now).filter(state=State.WITHDRAWN)
     abandoned = (

@@ -15,7 +15,7 @@ LABELS_AT_MOST = 13
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A rectangle; `series` is the number of its colour."""
+    """A rectangle, by its numbers as SVG writes them; `series` is the number of its colour."""
 
     x: str
     y: str
@@ -71,7 +71,7 @@ def of_orders(span: Span, by_slot: Mapping[Key, Figures]) -> Plot:
         keys=("promise kept", "broken", "not decided", "canceled"),
         scale=_scale(top),
         labels=_labels(span),
-        summary=f"{total} orders",
+        summary="1 order" if total == 1 else f"{total} orders",
         bars=bars,
         lines=[],
         when_empty="" if total else "No order started in this time.",
@@ -84,6 +84,7 @@ def of_times(span: Span, by_slot: Mapping[Key, Figures]) -> Plot:
     known = [(n, one) for n in range(len(slots)) if (one := by_slot.get(n, NOTHING)).delivered]
     top = round_top(max(((one.p95_s or 0) / 60 for _, one in known), default=0))
     width = WIDTH / len(slots)
+    total = sum(one.delivered for _, one in known)
     lines, bars = [], []
     for series, name in enumerate(("median_s", "p95_s"), start=1):
         points = [
@@ -102,7 +103,7 @@ def of_times(span: Span, by_slot: Mapping[Key, Figures]) -> Plot:
         keys=("median", "95 % within"),
         scale=_scale(top),
         labels=_labels(span),
-        summary=f"{sum(one.delivered for _, one in known)} deliveries",
+        summary="1 delivery" if total == 1 else f"{total} deliveries",
         bars=bars,
         lines=lines,
         when_empty="" if known else "Nothing that started in this time is delivered yet.",
@@ -178,7 +179,7 @@ def _labels(span: Span) -> list[tuple[str, str]]:
 
 
 def _bar(x: float, y: float, width: float, height: float, series: int, title: str) -> Bar:
-    """Written here: a template takes 60 µs for each number."""
+    # Written here: a template takes 60 µs for each number.
     return Bar(f"{x:.2f}", f"{y:.2f}", f"{width:.2f}", f"{height:.2f}", series, title)
 
 

@@ -117,6 +117,12 @@ def test_without_orders_there_is_no_percentage() -> None:
     assert "nan" not in main.lower().replace("finance", "")
 
 
+def test_one_order_is_told_in_the_singular() -> None:
+    order_in(Status.DELIVERED)
+    plots = signed_in(Role.OPS).get(reverse("admin:shift")).context["plots"]
+    assert [plot.summary for plot in plots[:2]] == ["1 order", "1 delivery"]
+
+
 @pytest.mark.parametrize("query", ["", "?days=7", "?days=30"])
 def test_a_report_takes_at_most_nine_statements(query: str) -> None:
     for _ in range(3):

@@ -130,9 +130,13 @@ def defect() -> None:
 
 
 def unknown_drone() -> None:
-    names = [f"WX-NEW-{n}" for n in range(len(SHOWN) + 1)]
-    SHOWN.append(names[-1])
-    show(*(TelemetryFactory(drone_id=name) for name in names))
+    SHOWN.append(f"WX-NEW-{len(SHOWN)}")
+    see_the_drones()
+
+
+def see_the_drones() -> None:
+    """Anew: on a slow machine their telemetry becomes old, and of old drones less is read."""
+    show(*(TelemetryFactory(drone_id=name) for name in SHOWN or ["WX-NEW-0"]))
 
 
 SHOWN: list[str] = []
@@ -175,17 +179,17 @@ TROUBLES: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("cause", TROUBLES)
 def test_more_troubles_of_a_kind_are_no_more_statements(ama: Client, cause: str) -> None:
     SHOWN.clear()
-    show(TelemetryFactory(drone_id="WX-NEW-0"))
+    see_the_drones()
     for _ in range(2):
         TROUBLES[cause]()
     few = cost(ama, cause)
+    see_the_drones()
     for _ in range(2):
         TROUBLES[cause]()
     line = dashboard.board(timezone.now()).line(cause)
     assert line is not None
     assert line.count == 4
-    # The first page may have read the rules, which are kept for a second.
-    assert all(more <= before for more, before in zip(cost(ama, cause), few, strict=True))
+    assert cost(ama, cause) == few
 
 
 def test_without_trouble_with_one_and_with_500_the_statements_are_the_same(ama: Client) -> None:
