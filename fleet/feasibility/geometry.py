@@ -192,7 +192,6 @@ class Zones:
         self._shapes = np.array([polygon(geojson) for geojson in polygons], dtype=object)
         self._bounds = shapely.bounds(self._shapes).reshape(count, 4)
         self._starts_s, self._ends_s = _columns(windows)
-        self._tree = shapely.STRtree(self._shapes)
         shapely.prepare(self._shapes)
         self._widened: dict[tuple[int, float], tuple[shapely.Polygon, Any]] = {}
 
@@ -214,10 +213,13 @@ class Zones:
 
         Ignores time windows. A point with NaN is in no zone.
         """
-        points = shapely.points(np.atleast_1d(lng), np.atleast_1d(lat))
-        point, zone = self._tree.query(points, predicate="intersects")
-        order = np.lexsort((zone, point))
-        return point[order], zone[order]
+        lat, lng = np.atleast_1d(lat), np.atleast_1d(lng)
+        west, south, east, north = self._bounds.T
+        y, x = lat[:, None], lng[:, None]
+        in_box = (west <= x) & (x <= east) & (south <= y) & (y <= north)
+        point, zone = in_box.nonzero()
+        hit = shapely.intersects_xy(self._shapes[zone], lng[point], lat[point])
+        return point[hit], zone[hit]
 
     def containing(self, lat: npt.ArrayLike, lng: npt.ArrayLike) -> Ints:
         """The first zone that contains each point, -1 if there is none."""

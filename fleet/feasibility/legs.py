@@ -113,10 +113,22 @@ def zones_in_the_way(
     flown_s: from `at` until the drone is on the ground in any case.
     """
     to_pickup, to_door, home = legs
+    landing, of = (drones.home_lat, drones.home_lng), d
+    if np.isfinite(trips.landing_lat).any():
+        landing, of = (home.lat2, home.lng2), home.of
     ways = (to_door, home, to_pickup)
-    closures = _closures(zones, at, margin_m, *(way[:4] for way in ways))
+    # A place is a leg of length 0.
+    places = (
+        (drones.lat, drones.lng),
+        landing,
+        (trips.pickup_lat, trips.pickup_lng),
+        (trips.dropoff_lat, trips.dropoff_lng),
+    )
+    *on_ways, start, end, pickup, door = _closures(
+        zones, at, margin_m, *(way[:4] for way in ways), *(2 * place for place in places)
+    )
     since_s, zone = _earliest(
-        *(_at(closed, way.of) for closed, way in zip(closures, ways, strict=True))
+        *(_at(closed, way.of) for closed, way in zip(on_ways, ways, strict=True))
     )
     until_s = at.timestamp() + np.where(np.isnan(flown_s), 0.0, flown_s)
     crosses = since_s <= until_s
@@ -124,16 +136,6 @@ def zones_in_the_way(
     zone = np.where(crosses, zone, -1)
     if not crosses.any():
         return zone, rule
-    landing, of = (drones.home_lat, drones.home_lng), d
-    if np.isfinite(trips.landing_lat).any():
-        landing, of = (home.lat2, home.lng2), home.of
-    places = (
-        (drones.lat, drones.lng),
-        landing,
-        (trips.pickup_lat, trips.pickup_lng),
-        (trips.dropoff_lat, trips.dropoff_lng),
-    )
-    start, end, pickup, door = _closures(zones, at, margin_m, *(2 * place for place in places))
     for name, (ends_since_s, ends_zone) in (
         (Rule.TAKEOFF_OR_LANDING_IN_ZONE, _earliest(_at(start, d), _at(end, of))),
         (Rule.IN_NO_FLY_ZONE, _at(_earliest(pickup, door), t)),
