@@ -27,7 +27,7 @@ from fleet.feasibility.winds import Winds
 from fleet.models import ServiceArea
 from orders import lifecycle, unit_of_work
 from orders.models import Order, WaitingOrder
-from orders.promises import outlook, promise
+from orders.promises import memory, outlook, promise
 from orders.promises.outlook import Flight
 from orders.promises.promise import Promise
 from orders.timing import opening, window
@@ -206,6 +206,7 @@ def _promise(order: Order, checked: Checked, book: Rulebook, now: datetime) -> P
         checked.held_up,
     )
     if order.live_mode:
+        memory.note_area(order.merchant_id, checked.service_area.pk)
         made = promise.of(trip, checked.service_area, book.rules, now)
     else:
         made = promise.of_a_test(trip)

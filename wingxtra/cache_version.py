@@ -53,14 +53,14 @@ class CacheVersion:
         if replica.is_reading():
             return None
         try:
-            version = redis_client.read(self.name) or redis_client.ask(self._first)
+            version = redis_client.read("GET", self.name) or redis_client.ask(self._first)
         except redis_client.Away:
             return None
         return None if version == UNCOMMITTED else version
 
     def read_ahead(self, trip: redis_client.RoundTrip) -> None:
         """Read it on this round trip, for the next `current` in this web request."""
-        redis_client.read_ahead(self.name, trip)
+        redis_client.read_ahead(trip, "GET", self.name)
 
     def _first(self, client: redis.Redis) -> bytes | None:
         client.set(self.name, uuid.uuid4().bytes, nx=True)

@@ -9,7 +9,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
@@ -83,10 +83,10 @@ _paused_until = _refusal_logged_at = 0.0
 
 @dataclass(slots=True)
 class _Request:
-    """How long a web request may still wait for Redis, and what it has read ahead, by key."""
+    """How long a web request may still wait for Redis, and what it has read ahead, by command."""
 
     left_s: float = WAIT_S
-    ahead: "dict[str, Answer]" = field(default_factory=dict)
+    ahead: "dict[tuple[Any, ...], Answer]" = field(default_factory=dict)
 
 
 _request: ContextVar[_Request | None] = ContextVar("_request", default=None)
@@ -134,7 +134,7 @@ class RoundTrip:
     """
 
     def __init__(self) -> None:
-        self._answers: list[Answer] = []
+        self.answers: list[Answer] = []
 
     def get(self, key: str) -> Answer:
         return self.do("GET", key)
@@ -152,17 +152,17 @@ class RoundTrip:
         ask(self._send)
 
     def _expect(self, answer: Answer) -> Answer:
-        self._answers.append(answer)
+        self.answers.append(answer)
         return answer
 
     def _send(self, client: redis.Redis) -> None:
         connection: Any = client.connection
         try:
             # In C, and all of them at once: redis-py's own packing takes several times as long.
-            commands = [hiredis.pack_command(answer.command) for answer in self._answers]
+            commands = [hiredis.pack_command(answer.command) for answer in self.answers]
             connection.send_packed_command([b"".join(commands)])
             values = [_response(connection) for _ in commands]
-            for answer, value in zip(self._answers, values, strict=True):
+            for answer, value in zip(self.answers, values, strict=True):
                 if answer.script and isinstance(value, redis.exceptions.NoScriptError):
                     connection.send_command("EVAL", answer.script.text, *answer.arguments)
                     value = connection.read_response()
@@ -175,22 +175,31 @@ class RoundTrip:
             raise
 
 
-def read_ahead(key: str, trip: RoundTrip) -> None:
-    """Read a key on this round trip. The next `read` of it in this web request needs none."""
+def read_ahead(trip: RoundTrip, *command: Any) -> None:
+    """Read on this round trip. The next `read` by this command in this web request needs none."""
     if (request := _request.get()) is not None:
-        request.ahead[key] = trip.get(key)
+        request.ahead[command] = trip.do(*command)
 
 
-def read(key: str) -> Any:
-    """The value of a key; None if there is none. Raises Away."""
-    request = _request.get()
-    ahead = request.ahead.pop(key, None) if request else None
-    if ahead is not None and ahead.value is not None:
-        return ahead.value
+def read(*command: Any) -> Any:
+    """The answer to a command that only reads; None if there is none. Raises Away."""
+    (value,) = read_all([command])
+    return value
+
+
+def read_all(commands: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """The same of several, in one round trip for those that were not read ahead. Raises Away."""
     trip = RoundTrip()
-    answer = trip.get(key)
-    trip.send()
-    return answer.value
+    answers = [_read_ahead(command) or trip.do(*command) for command in commands]
+    if trip.answers:
+        trip.send()
+    return [answer.value for answer in answers]
+
+
+def _read_ahead(command: tuple[Any, ...]) -> Answer | None:
+    request = _request.get()
+    ahead = request.ahead.pop(command, None) if request else None
+    return ahead if ahead is not None and ahead.value is not None else None
 
 
 def run(script: Script, keys: Sequence[str], values: Sequence[int | str | bytes]) -> Any:

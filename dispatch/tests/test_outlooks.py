@@ -1,7 +1,10 @@
 """The forecast of an area, as quotes, orders, pages and customers see it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -18,6 +21,7 @@ from fleet.models import Drone, Hub, Policy, ServiceArea
 from fleet.tests.factories import (
     DroneFactory,
     DroneKindFactory,
+    ServiceAreaFactory,
     ShiftFactory,
     TelemetryFactory,
     show,
@@ -267,18 +271,25 @@ def test_a_quote_reads_redis_once_more_and_takes_no_statement_more(merchant: Mer
     with CaptureQueriesContext(connection) as before:
         client.post(QUOTES, body())
     refresh()
-    asked = []
-    original = redis_client.read
-
-    def counted(key: str) -> Any:
-        asked.append(key)
-        return original(key)
-
-    with pytest.MonkeyPatch.context() as patch, CaptureQueriesContext(connection) as after:
-        patch.setattr(memory.redis_client, "read", counted)
+    with CaptureQueriesContext(connection) as after, round_trips() as trips:
         client.post(QUOTES, body())
     assert len(after) == len(before)
-    assert sum("outlook" in key for key in asked) == 1
+    assert sum("outlook" in key for trip in trips for key in trip) == 1
+
+
+@contextmanager
+def round_trips() -> Iterator[list[set[str]]]:
+    """The texts of the commands of each round trip to Redis."""
+    trips: list[set[str]] = []
+    original = redis_client.RoundTrip.send
+
+    def noted(trip: redis_client.RoundTrip) -> None:
+        trips.append({part for answer in trip.answers for part in map(str, answer.command)})
+        original(trip)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis_client.RoundTrip, "send", noted)
+        yield trips
 
 
 # --- orders --------------------------------------------------------------------------------------
@@ -370,6 +381,48 @@ def test_unknown_wind_is_not_told_as_too_much_wind(merchant: Merchant, settings:
     page = Client().get(f"/track/{order.public_tracking_id}/").content.decode()
     assert "We cannot read the weather at the moment." in page
     assert "windy" not in page
+
+
+def test_the_place_of_an_order_that_was_read_before_takes_no_round_trip_of_its_own(
+    merchant: Merchant,
+) -> None:
+    order = OrderFactory(merchant=merchant)
+    refresh()
+    first = shown(order)["queue"]
+    with round_trips() as trips:
+        assert shown(order)["queue"] == first
+    [with_line] = [trip for trip in trips if "HMGET" in trip]
+    assert "EVALSHA" in with_line, "the one that counts the call"
+    assert first["place"] == 1
+
+
+def test_an_order_that_has_moved_to_another_area_is_not_shown_in_the_line_of_the_former(
+    merchant: Merchant,
+) -> None:
+    order = OrderFactory(merchant=merchant)
+    refresh()
+    assert shown(order)["queue"]["of"] == 1
+    Order.objects.filter(pk=order.pk).update(service_area=ServiceAreaFactory())
+    assert shown(order)["queue"] is None
+    assert shown(order)["queue"] is None, "also once the new area is known"
+
+
+def test_a_merchants_second_order_reads_the_outlook_with_its_call(merchant: Merchant) -> None:
+    client = key_client(merchant=merchant)
+    refresh()
+    quoted_of = [client.post(ORDERS, body(external_id="first")).json()["quoted"]]
+    with round_trips() as trips:
+        quoted_of.append(client.post(ORDERS, body(external_id="second")).json()["quoted"])
+    [with_outlook] = [trip for trip in trips if any("outlook" in key for key in trip)]
+    assert "EVALSHA" in with_outlook, "the one that counts the call"
+    assert seconds(quoted_of[1]["high"], quoted_of[1]["low"]) < 300, "the narrow range of it"
+
+
+def test_what_is_noted_of_areas_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MAX_NOTED", 3)
+    for _ in range(10):
+        memory.note_area(uuid4(), uuid4())
+        assert len(memory._last_area) <= 3
 
 
 def test_an_order_that_no_drone_can_fly_takes_no_place(merchant: Merchant) -> None:

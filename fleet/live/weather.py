@@ -121,7 +121,7 @@ def winds(rules: Rules, now: datetime) -> Winds | None:
 def last() -> Readings | None:
     """The newest readings, of any age. None if there never were any or Redis is unreachable."""
     try:
-        stored: Any = redis_client.read(KEY)
+        stored: Any = redis_client.read("GET", KEY)
     except redis_client.Away as error:
         log.warning("weather_not_read", error=str(error))
         return None

@@ -46,9 +46,11 @@ from wingxtra.redis_client import RoundTrip
 class ChecksATrip(ApiView):
     """A POST is checked by the rulebook."""
 
-    def add_to_round_trip(self, trip: RoundTrip) -> None:
+    def add_to_round_trip(self, trip: RoundTrip, caller: Caller | None) -> None:
         if self.request.method == "POST":
             rulebook.VERSION.read_ahead(trip)
+            if caller and caller.merchant_id:
+                memory.read_ahead_outlook(caller.merchant_id, trip)
 
 
 class Quotes(ChecksATrip):
@@ -140,6 +142,10 @@ class Orders(ChecksATrip, ListAPIView[Order]):
 
 class OneOrder(ApiView):
     permission_classes = (IsMerchantOrStaff,)
+
+    def add_to_round_trip(self, trip: RoundTrip, caller: Caller | None) -> None:
+        if self.request.method == "GET":
+            memory.read_ahead_place(self.kwargs["order_id"], trip)
 
     @extend_schema(responses=OrderAnswer)
     def get(self, request: Request, order_id: UUID) -> HttpResponse:

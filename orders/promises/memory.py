@@ -83,10 +83,36 @@ def write(area_id: UUID, outlook: Outlook | None, queue: Queue, spots: Mapping[U
 def outlook_of(area_id: UUID) -> Outlook | None:
     """None if there is none, or if Redis is away."""
     try:
-        stored = redis_client.read(_outlook_key(area_id))
+        stored = redis_client.read(*_outlook_read(area_id))
     except redis_client.Away:
         return None
     return _decode_outlook(stored) if isinstance(stored, bytes) else None
+
+
+# Where a merchant's last order was, and where an order was in line: a guess of what the next call
+# reads. A wrong one costs the round trip that a right one saves.
+_last_area: dict[UUID, UUID] = {}
+MAX_NOTED = 10_000
+
+
+def note_area(of: UUID, area_id: UUID) -> None:
+    """of: a merchant or an order."""
+    if _last_area.get(of) != area_id:
+        if len(_last_area) >= MAX_NOTED:
+            _last_area.clear()
+        _last_area[of] = area_id
+
+
+def read_ahead_outlook(merchant_id: UUID, trip: redis_client.RoundTrip) -> None:
+    """Read on this round trip the outlook that the merchant's next order is likely to need."""
+    if area_id := _last_area.get(merchant_id):
+        redis_client.read_ahead(trip, *_outlook_read(area_id))
+
+
+def read_ahead_place(order_id: UUID, trip: redis_client.RoundTrip) -> None:
+    """Read on this round trip the place of an order that was in line before."""
+    if area_id := _last_area.get(order_id):
+        redis_client.read_ahead(trip, *_line_read(area_id, [order_id]))
 
 
 class Waiting(Protocol):
@@ -112,21 +138,17 @@ def in_line(orders: Iterable[Waiting], now: datetime) -> dict[UUID, InLine]:
     for order in orders:
         if order.status == Status.QUEUED and order.live_mode and not order.hold_code:
             waiting.setdefault(order.service_area_id, []).append(order)
-    trip = redis_client.RoundTrip()
-    answers = {
-        area_id: trip.do("HMGET", _line_key(area_id), ABOUT, *(one.pk.hex for one in of_area))
-        for area_id, of_area in waiting.items()
-    }
-    if not answers:
-        return {}
+            note_area(order.pk, order.service_area_id)
+    commands = [
+        _line_read(area_id, [o.pk for o in of_area]) for area_id, of_area in waiting.items()
+    ]
     try:
-        trip.send()
+        answers = redis_client.read_all(commands)
     except redis_client.Away as error:
         log.warning("places_in_line_not_read", error=str(error))
         return {}
     found: dict[UUID, InLine] = {}
-    for area_id, of_area in waiting.items():
-        about, *spots = answers[area_id].value
+    for of_area, (about, *spots) in zip(waiting.values(), answers, strict=True):
         queue = _decode_queue(about) if about else None
         if queue is None or not now - MAX_AGE <= queue.made_at <= now + MAX_AGE:
             continue
@@ -144,6 +166,14 @@ def _in_line(queue: Queue, spot: Spot | None) -> InLine:
         return InLine(None, queue.of, because=spot.because, soonest_at=low_at)
     high_at = datetime.fromtimestamp(spot.high_at, UTC)
     return InLine(spot.place, queue.of, low_at, high_at, soonest_at=low_at)
+
+
+def _outlook_read(area_id: UUID) -> tuple[str, str]:
+    return "GET", _outlook_key(area_id)
+
+
+def _line_read(area_id: UUID, order_ids: Iterable[UUID]) -> tuple[str, ...]:
+    return "HMGET", _line_key(area_id), ABOUT, *(order_id.hex for order_id in order_ids)
 
 
 def _outlook_key(area_id: UUID) -> str:

@@ -152,7 +152,7 @@ def drop_changed(events: Sequence[DeliveryEvent], **_: Any) -> None:
 
 def _cached(canonical: str) -> Any:
     try:
-        return redis_client.read(key_of(canonical))
+        return redis_client.read("GET", key_of(canonical))
     except redis_client.Away:
         return None
 

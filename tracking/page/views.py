@@ -26,6 +26,7 @@ from pod.serializers import (
 from tracking.page import cache, customer, headers, limits
 from tracking.page.limits import Kind
 from wingxtra import redis_client
+from wingxtra.accounts.identity import Caller
 from wingxtra.api import throttling
 from wingxtra.api.serializers import Number, StrictSerializer, Text, Timestamp
 from wingxtra.api.throttling import Count, Quota, Window
@@ -125,7 +126,7 @@ class TrackingView(PublicView):
 class Tracking(TrackingView):
     """A delivery as its customer may see it."""
 
-    def add_to_round_trip(self, trip: redis_client.RoundTrip) -> None:
+    def add_to_round_trip(self, trip: redis_client.RoundTrip, caller: Caller | None) -> None:
         tracking_id = self.kwargs["tracking_id"]
         copy = cache.key_of(tracking_id)
         self.cached = trip.get(copy)

@@ -153,7 +153,7 @@ class ApiView(APIView):
         if cached is not None:
             trip = redis_client.RoundTrip()
             version = trip.get(VERSION.name)
-            self._count(request, _key_of(cached.value), trip)
+            self._count(request, cached.value, trip)
             if cached.is_fresh(version.value):
                 caller: Any = cached.value  # an ApiKey is a Caller, but no User
                 request.user, request.auth = caller, None
@@ -166,25 +166,26 @@ class ApiView(APIView):
             self.window = throttling.count(throttling.of_address(request))
             raise
         if cached is None:
-            self._count(request, self.caller_key, redis_client.RoundTrip())
+            caller = request.user
+            self._count(request, caller, redis_client.RoundTrip())
 
     def _cached_key(self, request: Request) -> Cached[ApiKey] | None:
         by_key = ApiKeyAuthentication in self.authentication_classes
         return ApiKeyAuthentication.cached(request) if by_key else None
 
-    def _count(
-        self, request: Request, caller_key: str | None, trip: redis_client.RoundTrip
-    ) -> None:
-        self.add_to_round_trip(trip)
-        quota = throttling.of_caller(caller_key) if caller_key else self.public_quota(request)
+    def _count(self, request: Request, caller: Caller | None, trip: redis_client.RoundTrip) -> None:
+        self.add_to_round_trip(trip, caller)
+        quota = throttling.of_caller(_key_of(caller)) if caller else self.public_quota(request)
         self.window = throttling.count(quota, trip)
 
     def public_quota(self, request: Request) -> throttling.Quota:
         """Of callers without credentials."""
         return throttling.of_address(request)
 
-    def add_to_round_trip(self, trip: redis_client.RoundTrip) -> None:
-        """Hook: a view adds its own Redis reads to the round trip of the rate limit."""
+    def add_to_round_trip(self, trip: redis_client.RoundTrip, caller: Caller | None) -> None:
+        """Hook: a view adds its own Redis reads to the round trip of the rate limit. The caller's
+        key may turn out to be stale on it.
+        """
 
     def _post_once(self, post: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
         def answer() -> Any:

@@ -80,21 +80,21 @@ def test_a_refused_command_leaves_no_answer_for_the_next_round_trip(server: redi
 def test_what_a_web_request_reads_ahead_is_the_answer_of_its_next_read(server: redis.Redis) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         trip = RoundTrip()
-        redis_client.read_ahead("version", trip)
+        redis_client.read_ahead(trip, "GET", "version")
         trip.send()
         server.set("version", "2")
-        return HttpResponse([redis_client.read("version") for _ in range(2)])
+        return HttpResponse([redis_client.read("GET", "version") for _ in range(2)])
 
     server.set("version", "1")
     assert WaitsLittle(view)(HttpRequest()).content == b"12"  # type: ignore[attr-defined]
-    assert redis_client.read("version") == b"2"
+    assert redis_client.read("GET", "version") == b"2"
     assert view(HttpRequest()).content == b"22", "outside of a request nothing is kept"
 
 
 def test_what_could_not_be_read_ahead_is_read_when_it_is_needed(server: redis.Redis) -> None:
     def view(request: HttpRequest) -> HttpResponse:
-        redis_client.read_ahead("version", RoundTrip())  # never sent
-        return HttpResponse(redis_client.read("version"))
+        redis_client.read_ahead(RoundTrip(), "GET", "version")  # never sent
+        return HttpResponse(redis_client.read("GET", "version"))
 
     server.set("version", "1")
     assert WaitsLittle(view)(HttpRequest()).content == b"1"  # type: ignore[attr-defined]
