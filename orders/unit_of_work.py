@@ -343,6 +343,11 @@ class Change:
         """
         gone = _deleted_stores(self.orders)
         wanted = [order for order in self.orders if order.store_id not in gone]
+        if len(wanted) == len(self.orders) == 1:  # the usual: one statement
+            if not few_rows.insert_if_new_with(wanted[0], self.events):
+                return []
+            self._tell_receivers()
+            return wanted
         new = few_rows.insert_those_that_are_new(wanted)
         written = {order.pk for order in new}
         self.events = [event for event in self.events if event.order_id in written]
@@ -350,9 +355,11 @@ class Change:
         return new
 
     def _write_events(self, also: Sequence[RowWrite] = ()) -> None:
-        if not self.events:
-            return
-        bulk.insert(self.events, also)
+        if self.events:
+            bulk.insert(self.events, also)
+            self._tell_receivers()
+
+    def _tell_receivers(self) -> None:
         recorded.send(sender=DeliveryEvent, events=self.events)
 
     def _changed_orders(self) -> tuple[list[Order], list[str]]:

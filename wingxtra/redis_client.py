@@ -120,6 +120,7 @@ class Answer:
     arguments: tuple[Any, ...]
     script: Script | None = None
     value: Any = None
+    is_known: bool = False
 
     @property
     def command(self) -> tuple[Any, ...]:
@@ -168,7 +169,7 @@ class RoundTrip:
                     value = connection.read_response()
                 if isinstance(value, redis.ResponseError):
                     raise value
-                answer.value = value
+                answer.value, answer.is_known = value, True
         except BaseException:
             # A late response must not be read as the answer to a later command.
             connection.disconnect()
@@ -199,7 +200,7 @@ def read_all(commands: Iterable[tuple[Any, ...]]) -> list[Any]:
 def _read_ahead(command: tuple[Any, ...]) -> Answer | None:
     request = _request.get()
     ahead = request.ahead.pop(command, None) if request else None
-    return ahead if ahead is not None and ahead.value is not None else None
+    return ahead if ahead is not None and ahead.is_known else None
 
 
 def run(script: Script, keys: Sequence[str], values: Sequence[int | str | bytes]) -> Any:

@@ -131,14 +131,15 @@ def attach(orders: Sequence[Waiting], now: datetime) -> None:
     found = in_line(orders, now)
     for order in orders:
         order.in_line = found.get(order.pk)
+    if len(orders) == 1 and _waits(orders[0]):  # not in lists: few of theirs are read by themselves
+        note_area(orders[0].pk, orders[0].service_area_id)
 
 
 def in_line(orders: Iterable[Waiting], now: datetime) -> dict[UUID, InLine]:
     waiting: dict[UUID, list[Waiting]] = {}
     for order in orders:
-        if order.status == Status.QUEUED and order.live_mode and not order.hold_code:
+        if _waits(order):
             waiting.setdefault(order.service_area_id, []).append(order)
-            note_area(order.pk, order.service_area_id)
     commands = [
         _line_read(area_id, [o.pk for o in of_area]) for area_id, of_area in waiting.items()
     ]
@@ -156,6 +157,10 @@ def in_line(orders: Iterable[Waiting], now: datetime) -> dict[UUID, InLine]:
             if queue.because or spot:
                 found[order.pk] = _in_line(queue, _decode_spot(spot) if spot else None)
     return found
+
+
+def _waits(order: Waiting) -> bool:
+    return order.status == Status.QUEUED and order.live_mode and not order.hold_code
 
 
 def _in_line(queue: Queue, spot: Spot | None) -> InLine:

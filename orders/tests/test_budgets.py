@@ -85,7 +85,7 @@ def plenty() -> Order:
     return order
 
 
-def test_placing_an_order_takes_five_statements() -> None:
+def test_placing_an_order_takes_four_statements() -> None:
     DroneFactory()
     client = key_client(merchant=OrderFactory().merchant)
 
@@ -100,7 +100,7 @@ def test_placing_an_order_takes_five_statements() -> None:
         assert place().status_code == 201
     own = [sql for sql, _ in statements if not re.search(r'FROM "(fleet_|accounts_apikey)', sql)]
     own = [sql for sql in own if "SAVEPOINT" not in sql]
-    assert len(own) == 5, heads(statements)
+    assert len(own) == 4, heads(statements)
 
 
 def test_reading_an_order_takes_one_statement(plenty: Order) -> None:

@@ -2,7 +2,7 @@
 rows.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -102,6 +102,21 @@ def insert_if_new(row: Model) -> bool:
     return bool(_insert([row], "ON CONFLICT DO NOTHING"))
 
 
+def insert_if_new_with(row: Model, needing_it: Sequence[Model]) -> bool:
+    """Insert a row unless a unique index has it already, and in the same statement rows of another
+    model that need it. False if it does: then nothing is written.
+    """
+    new_sql, _ = _insert_sql(type(row), 1, "ON CONFLICT DO NOTHING")
+    sql = _needing_sql(new_sql, type(needing_it[0]), len(needing_it))
+    values = values_of(row) + [value for one in needing_it for value in values_of(one)]
+    ids = connection.rows_of(sql, values)
+    if ids:
+        _mark_written([row, *needing_it])
+        for one, (pk,) in zip(needing_it, ids, strict=True):
+            one.pk = pk
+    return bool(ids)
+
+
 def update(model: type[Model], pk: Any, **values: Any) -> None:
     """Change one row. Sends no model signals, as `QuerySet.update`, and raises like it."""
     RowChange(model, pk, values).run()
@@ -138,10 +153,13 @@ def _insert(rows: Sequence[Model], on_conflict: str, also: Sequence[RowWrite] = 
         for row, (pk,) in zip(rows, ids, strict=not on_conflict):
             row.pk = pk
     inserted = {pk for (pk,) in ids}
-    for row in rows:
-        if row.pk in inserted:
-            row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+    _mark_written([row for row in rows if row.pk in inserted])
     return inserted
+
+
+def _mark_written(rows: Iterable[Model]) -> None:
+    for row in rows:
+        row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
 @cache
@@ -165,6 +183,22 @@ def _insert_sql(model: type[Model], rows: int, on_conflict: str) -> tuple[str, b
         f'{on_conflict} RETURNING "{meta.pk.column}"'
     )
     return sql, meta.pk in meta.db_returning_fields
+
+
+@cache
+def _needing_sql(new_sql: str, model: type[Model], rows: int) -> str:
+    """The INSERT of rows that need the new row of `new_sql`, none without it."""
+    meta, fields = model._meta, inserted_of(model).fields
+    columns = ", ".join(f'"{field.column}"' for field in fields)
+    # Values of a SELECT do not take the types of the columns. A cast to varchar(10) would cut them.
+    types = [str(field.db_type(connection)).partition("(")[0] for field in fields]
+    one = f"({', '.join(f'%s::{kind}' for kind in types)})"
+    values = ", ".join([one] * rows)
+    return (
+        f'WITH new AS ({new_sql}) INSERT INTO "{meta.db_table}" ({columns}) '  # noqa: S608
+        f"SELECT * FROM (VALUES {values}) AS needing WHERE EXISTS (SELECT FROM new) "
+        f'RETURNING "{meta.pk.column}"'
+    )
 
 
 @cache

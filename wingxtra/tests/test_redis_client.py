@@ -91,6 +91,18 @@ def test_what_a_web_request_reads_ahead_is_the_answer_of_its_next_read(server: r
     assert view(HttpRequest()).content == b"22", "outside of a request nothing is kept"
 
 
+def test_a_key_without_a_value_is_not_read_again(server: redis.Redis) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        trip = RoundTrip()
+        redis_client.read_ahead(trip, "GET", "version")
+        trip.send()
+        server.set("version", "1")
+        return HttpResponse(str(redis_client.read("GET", "version")))
+
+    server.delete("version")
+    assert WaitsLittle(view)(HttpRequest()).content == b"None"  # type: ignore[attr-defined]
+
+
 def test_what_could_not_be_read_ahead_is_read_when_it_is_needed(server: redis.Redis) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         redis_client.read_ahead(RoundTrip(), "GET", "version")  # never sent

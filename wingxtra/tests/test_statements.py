@@ -184,6 +184,33 @@ def test_an_existing_row_is_refused_or_left_unchanged() -> None:
 
 
 @pytest.mark.django_db
+def test_a_new_row_and_rows_that_need_it_are_written_in_one_statement_or_none_of_them() -> None:
+    def keys_of(merchant: Merchant, *names: str) -> list[ApiKey]:
+        return [
+            ApiKey(merchant=merchant, name=name, role=Role.MERCHANT, digest=f"{merchant.pk} {name}")
+            for name in names
+        ]
+
+    merchant = Merchant(name="Corner shop")
+    keys = keys_of(merchant, "till", "web")
+    with CaptureQueriesContext(connection) as sent:
+        assert few_rows.insert_if_new_with(merchant, keys)
+    assert len(sent) == 1
+    assert list(ApiKey.objects.filter(merchant=merchant).order_by("pk")) == keys
+    keys[1].save()  # an UPDATE
+    assert ApiKey.objects.get(name="web").pk == keys[1].pk
+
+    copy = Merchant(pk=merchant.pk, name="Another")
+    others = keys_of(copy, "another")
+    assert not few_rows.insert_if_new_with(copy, others)
+    assert (copy._state.adding, others[0].pk) == (True, None)
+    assert ApiKey.objects.count() == 2
+
+    with pytest.raises(DataError), transaction.atomic():
+        few_rows.insert_if_new_with(new := Merchant(name="Long"), keys_of(new, "x" * 1000))
+
+
+@pytest.mark.django_db
 def test_more_rows_than_fit_into_one_statement_are_inserted() -> None:
     merchants = [Merchant(name=f"Till {n}") for n in range(250)]
     with CaptureQueriesContext(connection) as sent:
