@@ -144,6 +144,8 @@ def place(order: Order, *, by: Actor, known: Sequence[FieldProblem] = ()) -> Ord
     if problems := [*known, *checked.problems]:
         raise Invalid([*problems, *_duplicate_external_id(order)])
     _promise(order, checked, book, now).keep_in(order)
+    if order.live_mode:
+        memory.note_area(order.merchant_id, order.service_area_id)
     return lifecycle.place(order, by=by)
 
 
@@ -206,7 +208,6 @@ def _promise(order: Order, checked: Checked, book: Rulebook, now: datetime) -> P
         checked.held_up,
     )
     if order.live_mode:
-        memory.note_area(order.merchant_id, checked.service_area.pk)
         made = promise.of(trip, checked.service_area, book.rules, now)
     else:
         made = promise.of_a_test(trip)

@@ -105,8 +105,7 @@ class ApiView(APIView):
     @property
     def caller_key(self) -> str | None:
         """Identifies the caller for rate limits and idempotency; None for an anonymous one."""
-        caller: Any = self.request.user  # a Caller
-        return _key_of(caller) if caller else None
+        return _key_of(self.caller) if self.request.user else None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         named = {name: str(value) for name, value in kwargs.items() if name in IN_EVERY_LOG_LINE}
@@ -166,7 +165,7 @@ class ApiView(APIView):
             self.window = throttling.count(throttling.of_address(request))
             raise
         if cached is None:
-            caller = request.user
+            caller = self.caller if request.user else None
             self._count(request, caller, redis_client.RoundTrip())
 
     def _cached_key(self, request: Request) -> Cached[ApiKey] | None:
