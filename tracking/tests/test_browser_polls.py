@@ -209,9 +209,9 @@ class UnderWay:
 
     def __init__(self, page: Page) -> None:
         self._page, self._asked = page, set[Request]()
-        page.on("request", self._asked.add)
-        for end in ("requestfinished", "requestfailed"):
-            page.on(end, self._asked.discard)
+        page.on("request", lambda request: self._asked.add(request))
+        page.on("requestfinished", lambda request: self._asked.discard(request))
+        page.on("requestfailed", lambda request: self._asked.discard(request))
 
     def end(self, then_ms: float) -> None:
         """The page's own clock stands still here, so that a slow answer is none of its pauses.
