@@ -310,10 +310,12 @@ class WorkerHeartbeat(Middleware):
 
     def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         self._stop.clear()
-        threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True).start()
+        self._beats = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
+        self._beats.start()
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         self._stop.set()
+        self._beats.join()  # a late beat would tell of a worker that has ended
 
     def _keep_beating(self) -> None:
         while True:

@@ -85,7 +85,7 @@ _paused_until = _refusal_logged_at = 0.0
 class _Request:
     """How long a web request may still wait for Redis, and what it has read ahead, by command."""
 
-    left_s: float = WAIT_S
+    left_s: float = field(default_factory=lambda: WAIT_S)
     ahead: "dict[tuple[Any, ...], Answer]" = field(default_factory=dict)
 
 

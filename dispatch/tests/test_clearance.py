@@ -40,7 +40,7 @@ def utm(bridge: Simulator, settings: Settings) -> Iterator[Simulator]:
     settings.CLEARANCE_URL = bridge.url
     settings.CLEARANCE_TOKEN_URL = f"{bridge.url}/oauth/token"
     settings.CLEARANCE_CLIENT_ID, settings.CLEARANCE_CLIENT_SECRET = "wingxtra", "s3cret"
-    settings.CLEARANCE_TIMEOUT_S = 2.0
+    settings.CLEARANCE_TIMEOUT_S = 10.0
     return bridge
 
 

@@ -187,7 +187,7 @@ def test_control_without_the_lock_the_index_alone_prevents_a_second_event(
     update = unit_of_work.Change.write
 
     def write(change: unit_of_work.Change) -> None:
-        barrier.wait(5)
+        barrier.wait(30)
         update(change)
 
     def without_lock(order_ids: list[object]) -> list[Order]:

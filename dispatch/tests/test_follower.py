@@ -88,34 +88,35 @@ def look(area_id: UUID) -> int:
     return progress.follow_area(area_id, Picture(fetched_at=now, telemetry={}), now)
 
 
-@pytest.fixture
-def _together(monkeypatch: pytest.MonkeyPatch) -> None:
+def read_together(monkeypatch: pytest.MonkeyPatch, within_s: float) -> None:
     """Two followers read the flights at the same moment, where both can come so far."""
     both = threading.Barrier(2)
     read = followed.flights_of
 
-    def read_together(*args: Any) -> Any:
+    def flights_of(*args: Any) -> Any:
         found = read(*args)
         with suppress(threading.BrokenBarrierError):
-            both.wait(2)
+            both.wait(within_s)
         return found
 
-    monkeypatch.setattr(followed, "flights_of", read_together)
+    monkeypatch.setattr(followed, "flights_of", flights_of)
 
 
-@pytest.mark.usefixtures("_together")
-def test_two_followers_of_an_area_see_each_event_once(silent: list[Order]) -> None:
+def test_two_followers_of_an_area_see_each_event_once(
+    silent: list[Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_together(monkeypatch, within_s=2)
     area_id, counts = area_of(silent[0]), list[int]()
     in_threads(*[lambda: counts.append(look(area_id))] * 2)
     assert sorted(counts) == [0, 1]
     assert pieces() == links_lost() == [silent[0].pk]
 
 
-@pytest.mark.usefixtures("_together")
 def test_without_the_lease_both_store_it(
     silent: list[Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control for the test above."""
+    read_together(monkeypatch, within_s=30)
     monkeypatch.setattr(leases.Lease, "_take", lambda _: True)
     monkeypatch.setattr(leases.Lease, "renewed", lambda _: transaction.atomic())
     area_id = area_of(silent[0])

@@ -33,6 +33,7 @@ from orders.tests.factories import order_in
 from wingxtra.accounts.identity import Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.problems import Conflict, Invalid, NotFound
+from wingxtra.tests.test_broker import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -249,6 +250,15 @@ def without_the_lock(order: Order) -> None:
     )
 
 
+def another_waits_for_us() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks"
+            " WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+        )
+        return bool(cursor.fetchone()[0])
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("write", "name"), [(written, "Ama Mensah"), (without_the_lock, "")])
 def test_a_removal_waits_for_an_occurrence_that_is_being_written(write: Any, name: str) -> None:
@@ -262,7 +272,7 @@ def test_a_removal_waits_for_an_occurrence_that_is_being_written(write: Any, nam
     with transaction.atomic():
         write(order)
         remover.start()
-        remover.join(timeout=1.5)
+        wait_until(lambda: found or another_waits_for_us())
     remover.join(timeout=20)
     assert len(found) == 1
     assert Order.objects.get(pk=order.pk).customer_name == name

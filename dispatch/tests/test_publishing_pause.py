@@ -37,7 +37,7 @@ def bridge(settings: Settings) -> Iterator[Simulator]:
     """A simulated GCS with six drones on the ground that refuses the form of every mission."""
     with Simulator([sim_drone(drone_id=name) for name in DRONES], speed=0) as simulator:
         settings.GCS_BRIDGE_URL = simulator.url
-        settings.GCS_BRIDGE_TIMEOUT_S = 2.0
+        settings.GCS_BRIDGE_TIMEOUT_S = 10.0
         simulator.fault("refuse_form")
         yield simulator
 

@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 KEY = "fleet:picture"
 NAME = "name"
 READER = "fleet:reader"
+ANSWERS_WITHIN_S = 2.0  # Redis, to the writer of the picture
 READS_ON_S = 1.0  # after the deadline of the call: decoding and storing
 # An answer that is older by more than this was not late: the Fleet API's clock was corrected.
 MAX_TRANSIT_S = 60
@@ -225,7 +226,7 @@ def _redis() -> redis.Redis:
     """Without retries: the next poll is the retry."""
     return redis.Redis.from_url(
         settings.REDIS_URL,
-        socket_timeout=2,
-        socket_connect_timeout=2,
+        socket_timeout=ANSWERS_WITHIN_S,
+        socket_connect_timeout=ANSWERS_WITHIN_S,
         retry=Retry(NoBackoff(), retries=0),
     )

@@ -173,7 +173,7 @@ def test_a_slow_answer_times_out(settings):
         settings.WEATHER_SOURCE = server.url
         with pytest.raises(WeatherUnavailable, match=r"no complete answer within 0\.4 s"):
             weather.refresh()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20  # and not for ever
 
 
 def test_an_invalid_address_is_an_error_without_the_password(settings):

@@ -20,6 +20,8 @@ from wingxtra.accounts.tests.factories import MerchantFactory
 from wingxtra.problems import Problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
+# A busy machine stalls for seconds; a barrier that breaks makes a control fail.
+TOGETHER_WITHIN_S = 30
 
 
 def at_once(*verbs: Callable[[], object]) -> list[Exception | None]:
@@ -29,7 +31,7 @@ def at_once(*verbs: Callable[[], object]) -> list[Exception | None]:
 
     def run(place: int, verb: Callable[[], object]) -> None:
         try:
-            start.wait(10)
+            start.wait(TOGETHER_WITHIN_S)
             verb()
         except (Problem, DatabaseError) as problem:
             raised[place] = problem
@@ -40,7 +42,7 @@ def at_once(*verbs: Callable[[], object]) -> list[Exception | None]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(90)
     return raised
 
 
@@ -59,9 +61,9 @@ def without_index(name: str) -> Iterator[None]:
 
 
 def together(barrier: Barrier) -> None:
-    """Wait until all threads have read; continue after 2 s when the others do not arrive."""
+    """Wait until all threads have read; continue when the others do not arrive."""
     with suppress(BrokenBarrierError):
-        barrier.wait(2)
+        barrier.wait(TOGETHER_WITHIN_S)
 
 
 def assigns_of_one_drone(count: int) -> list[Callable[[], object]]:

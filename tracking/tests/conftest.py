@@ -83,7 +83,7 @@ def visit(chromium: Browser, live_server: LiveServer, quick: None) -> Iterator[V
         """streams: the URL of a server of streams, which the proxy would pass calls to."""
         context = chromium.new_context(base_url=live_server.url, **{**PHONE, **options})
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         if streams:
             context.route(
                 re.compile(r"/stream(\?|$)"),

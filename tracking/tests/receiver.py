@@ -61,8 +61,11 @@ def receiving(wrap: Callable[[Any], Any] | None = None) -> Iterator[Receiver]:
         def log_message(self, *_: Any) -> None:
             """Do not log."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 64  # with five, more that come at once connect seconds later
+        daemon_threads = True
+
+    server = Server(("127.0.0.1", 0), Handler)
     scheme = "http"
     if wrap is not None:
         server.socket = wrap(server.socket)

@@ -31,7 +31,7 @@ Resolve = Callable[..., None]
 @pytest.fixture(autouse=True)
 def _no_trusted_hosts(settings: Settings) -> None:
     settings.WEBHOOK_TRUSTED_HOSTS = []
-    settings.WEBHOOK_TIMEOUT_S = 3.0
+    settings.WEBHOOK_TIMEOUT_S = 20.0
 
 
 @pytest.fixture
@@ -388,7 +388,7 @@ def test_a_trickling_answer_does_not_extend_the_timeout(settings: Settings) -> N
     with answering(trickle) as server:
         got = post(server.url)
     assert (got.status, got.text) == (None, "No answer within 0.5 s.")
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20  # and not for ever
 
 
 @pytest.mark.usefixtures("_loopback")
@@ -404,7 +404,7 @@ def test_an_endless_body_does_not_matter_after_the_status(settings: Settings, re
     with answering(trickle) as server:
         got = post(server.url)
     assert got.accepted
-    assert got.took_ms < 3000
+    assert got.took_ms < 20_000  # and not for ever
 
 
 @pytest.mark.usefixtures("_loopback")

@@ -41,6 +41,8 @@ from wingxtra.tests.test_broker import manage, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = WebhookDelivery.State
+# A busy machine stalls for seconds; a barrier that breaks makes a control fail.
+TOGETHER_WITHIN_S = 30
 
 
 @pytest.fixture(autouse=True)
@@ -78,14 +80,14 @@ def together(works: list[Callable[[], Any]]) -> list[Any]:
     ready = threading.Barrier(len(works))
 
     def run(work: Callable[[], Any]) -> Any:
-        ready.wait(10)
+        ready.wait(TOGETHER_WITHIN_S)
         try:
             return work()
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(len(works)) as pool:
-        return [done.result(30) for done in [pool.submit(run, work) for work in works]]
+        return [done.result(90) for done in [pool.submit(run, work) for work in works]]
 
 
 # --- the limits ----------------------------------------------------------------------------------
@@ -107,7 +109,7 @@ def test_control_without_the_lock_they_exceed_it(monkeypatch: pytest.MonkeyPatch
 
     def claim_together(*arguments: Any, **values: Any) -> Any:
         claimed = claim(*arguments, **values)
-        all_have_claimed.wait(10)
+        all_have_claimed.wait(TOGETHER_WITHIN_S)
         return claimed
 
     monkeypatch.setattr(deliveries._lock_merchant, "first", lambda **_: None)

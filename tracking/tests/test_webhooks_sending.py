@@ -45,11 +45,14 @@ from wingxtra.webhooks import secrets
 pytestmark = pytest.mark.django_db
 State = WebhookDelivery.State
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+# A busy machine stalls for seconds; a barrier that breaks makes a control fail.
+TOGETHER_WITHIN_S = 30
 
 
 @pytest.fixture(autouse=True)
 def _loopback_is_trusted(settings: Settings) -> None:
     settings.WEBHOOK_TRUSTED_HOSTS = ["127.0.0.1"]
+    settings.WEBHOOK_TIMEOUT_S = 30.0  # the receiver answers when its thread gets its turn
 
 
 @pytest.fixture
@@ -243,7 +246,7 @@ def test_a_receiver_that_never_answers_takes_one_timeout_and_then_rests(
 ) -> None:
     settings.WEBHOOK_TIMEOUT_S = 1.1
     stop = threading.Event()
-    receiver.respond = lambda _: 200 if stop.wait(5) else 500
+    receiver.respond = lambda _: 200 if stop.wait(30) else 500
     placed(endpoint)
     placed(endpoint)
     deliver(due_now()[0])
@@ -501,14 +504,14 @@ def at_once(count: int, work: Callable[[], Any]) -> list[Any]:
     barrier = threading.Barrier(count)
 
     def run() -> Any:
-        barrier.wait(10)
+        barrier.wait(TOGETHER_WITHIN_S)
         try:
             return work()
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(count) as pool:
-        return [done.result(30) for done in [pool.submit(run) for _ in range(count)]]
+        return [done.result(90) for done in [pool.submit(run) for _ in range(count)]]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -535,7 +538,7 @@ def test_control_without_the_claim_all_workers_send(
     send = deliveries._send
 
     def send_together(*arguments: Any) -> Any:
-        all_have_claimed.wait(10)
+        all_have_claimed.wait(TOGETHER_WITHIN_S)
         return send(*arguments)
 
     monkeypatch.setattr(deliveries, "_send", send_together)
@@ -548,7 +551,7 @@ def test_a_slow_endpoint_takes_at_most_two_workers(
     receiver: Receiver, endpoint: WebhookEndpoint
 ) -> None:
     go_on = threading.Event()
-    receiver.respond = lambda _: 204 if go_on.wait(10) else 500
+    receiver.respond = lambda _: 204 if go_on.wait(30) else 500
     for _ in range(5):
         placed(endpoint)
     with ThreadPoolExecutor(5) as pool:
@@ -563,7 +566,7 @@ def test_a_slow_endpoint_takes_at_most_two_workers(
         wait_until(lambda: len(receiver.received) == MAX_CLAIMED_PER_ENDPOINT)
         assert due_now() == []
         go_on.set()
-        assert all(sent.result(10) for sent in first)
+        assert all(sent.result(60) for sent in first)
     assert len(due_now()) == 3
 
 

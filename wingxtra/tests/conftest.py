@@ -41,7 +41,7 @@ def visit(city: Scene, chromium: Browser, live_server: LiveServer) -> Iterator[C
             base_url=live_server.url, **{"viewport": LAPTOP, "reduced_motion": "reduce", **options}
         )
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         context.route("https://tiles.example/**", lambda route: route.abort())
         context.on("request", watch)
         context.on("console", lambda message: _note(trouble, message.type, message.text))

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("wingxtra", deadline=None)
 hypothesis.settings.load_profile("wingxtra")
 
+# The longest that a busy machine is expected to stall. Redis and the database get this time in this
+# process; processes that tests start have the limits of production.
+STALLS_S = 20.0
+
 # Tests never call a real Fleet API, bridge, standby or error collector.
 OUTSIDE = (
     *("FLEET_API_URL", "FLEET_API_KEY", "GCS_BRIDGE_URL", "GCS_BRIDGE_KEY", "SENTRY_DSN"),
@@ -52,10 +56,18 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure() -> None:
-    """Tests with real transactions end with TRUNCATE, which delivery events forbid."""
+    """Tests with real transactions end with TRUNCATE, which delivery events forbid.
+
+    Redis gets more time: a machine that stalls for a second is no outage of it.
+    """
     from django.apps import apps
     from django.db import connection
     from django.db.models.signals import post_migrate
+
+    from fleet.live import picture
+    from wingxtra import redis_client
+
+    redis_client.WAIT_S = picture.ANSWERS_WITHIN_S = STALLS_S
 
     def allow_truncate(**_: object) -> None:
         with connection.cursor() as cursor:
@@ -77,12 +89,13 @@ def pytest_configure() -> None:
 
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
     """Close pools that were opened before the test database was created: they would connect to the
-    wrong database.
+    wrong database. Those of tests wait as long as a busy machine stalls.
     """
     if fixturedef.argname == "django_db_setup":
         from django.db import connection
 
         connection.close_pool()
+        connection.settings_dict["OPTIONS"]["pool"]["timeout"] = STALLS_S
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

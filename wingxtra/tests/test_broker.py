@@ -23,6 +23,10 @@ from wingxtra.tests.probe.actors import note
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# What takes fractions of a second, on a machine that stalls for seconds; also the grace period of a
+# scheduler in compose.yaml.
+SOON_S = 10
+
 
 @pytest.fixture(autouse=True)
 def _actors_of_the_probe_stay_out_of_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,19 +93,19 @@ def test_a_standby_takes_over_when_the_leading_scheduler_is_killed() -> None:
         wait_until(queued)
         with manage("scheduler"):
             wait_until(a_scheduler_stands_by)
-            before = queued()
-            elapsed_s = wait_until(lambda: queued() >= before + 10)
-            assert elapsed_s > 0.8  # one of them ticks every 0.1 s, not two
+            started, before = time.monotonic(), queued()
+            wait_until(lambda: queued() >= before + 10)
+            assert time.monotonic() - started > 0.8  # one of them ticks every 0.1 s, not two
             leader.kill()
             leader.wait()
-            assert ticks_go_on_after() < 2
+            assert ticks_go_on_after() < SOON_S
 
 
 def test_a_leader_recovers_from_a_lost_session_and_all_stop_on_sigterm() -> None:
     assert broker.scheduler_heartbeat_at() is None
     with manage("scheduler") as one, manage("scheduler") as other:
         wait_until(broker.scheduler_heartbeat_at)
-        assert datetime.now(UTC) - broker.scheduler_heartbeat_at() < timedelta(seconds=5)
+        assert datetime.now(UTC) - broker.scheduler_heartbeat_at() < timedelta(seconds=SOON_S)
         wait_until(a_scheduler_stands_by)
         with connection.cursor() as cursor:
             cursor.execute(
@@ -109,25 +113,25 @@ def test_a_leader_recovers_from_a_lost_session_and_all_stop_on_sigterm() -> None
                 " ON d.oid = database WHERE locktype = 'advisory' AND datname = current_database()"
             )
             assert cursor.fetchone()[0] == 1
-        assert ticks_go_on_after() < 5
+        assert ticks_go_on_after() < SOON_S
         for scheduler in (one, other):
             scheduler.send_signal(signal.SIGTERM)
-            assert wait_until(lambda process=scheduler: process.poll() is not None) < 2
+            assert wait_until(lambda process=scheduler: process.poll() is not None) < SOON_S
             assert scheduler.returncode == 0
 
 
 def test_a_worker_sends_heartbeats_and_drops_late_ticks() -> None:
     with manage("scheduler"):
         wait_until(lambda: queued() >= 3)
-    ended = time.monotonic()
     note.send("in time")
-    wait_until(lambda: time.monotonic() - ended > 1.1)  # this tick is valid for a second
+    time.sleep(broker.FEWEST_TICK_S + 0.1)  # for as long a tick is taken
     assert broker.worker_heartbeat_at() is None
     with manage("worker", "--processes", "1", "--threads", "2") as worker:
         wait_until(lambda: client().lrange("noted", 0, -1) == [b"in time"])
         wait_until(lambda: queued() == 0)
         assert client().llen("ticked") == 0
-        assert datetime.now(UTC) - broker.worker_heartbeat_at() < timedelta(seconds=10)
+        wait_until(broker.worker_heartbeat_at)  # written by a thread of its own
+        assert datetime.now(UTC) - broker.worker_heartbeat_at() < timedelta(seconds=SOON_S)
         worker.send_signal(signal.SIGTERM)
         wait_until(lambda: worker.poll() is not None)
         assert worker.returncode == 0
@@ -143,7 +147,7 @@ def test_without_workers_ticks_stop_at_a_long_queue_and_go_on_after_it() -> None
         wait_until(lambda: broker.scheduler_heartbeat_at() - beat > timedelta(seconds=2))
         assert queued() == broker.LONG_QUEUE
         client().delete("dramatiq:probe")
-        assert ticks_go_on_after() < 2
+        assert ticks_go_on_after() < SOON_S
 
 
 def kill_of(parent: psutil.Process, number: int) -> float:

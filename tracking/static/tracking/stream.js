@@ -8,6 +8,7 @@
   let notBefore = 0;
   let heard_ms = 0; // when the connection was opened or the last event came
   let heardAt = null; // when the drone was where the last event says
+  let events = 0;
 
   // Whether positions come by themselves.
   function listens() {
@@ -26,6 +27,7 @@
     source.onmessage = ({ data }) => {
       const seen = JSON.parse(data);
       [heard_ms, heardAt] = [Date.now(), seen.at];
+      events += 1;
       Track.take(seen);
     };
     // The browser connects again by itself, unless the server refused.
@@ -52,5 +54,5 @@
     if (isSilent && seen.at !== heardAt) giveUp();
   }
 
-  Track.hear({ listens, compare });
+  Track.hear({ listens, compare, told: () => events });
 })();

@@ -32,7 +32,7 @@ const Track = (() => {
   let flown = null; // share of the way at which the drone is drawn
   let sending = false;
   let polling = false;
-  let stream = { listens: () => false, compare() {} }; // until stream.js is there
+  let stream = { listens: () => false, compare() {}, told: () => 0 }; // until stream.js is there
 
   // --- times and the countdown -------------------------------------------------------------------
 
@@ -143,13 +143,14 @@ const Track = (() => {
 
   async function look() {
     if (sending) return next();
-    const asked_ms = Date.now();
+    const [asked_ms, told] = [Date.now(), stream.told()];
     try {
       const answer = await fetch(page.dataset.position, { cache: "no-store", signal: AbortSignal.timeout(POSITION_TIMEOUT_MS) });
       if (!answer.ok) throw answer;
       const seen = await answer.json();
       stream.compare(seen, asked_ms);
-      take(seen);
+      if (stream.told() === told) take(seen);
+      else heard(); // an event has come since, which is newer
     } catch (answer) {
       waitAs(answer);
       schedule(every_s()); // for the page, which says what is wrong
