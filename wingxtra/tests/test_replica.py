@@ -372,6 +372,7 @@ def test_a_web_process_with_the_setting(on: Postgres, browser: Client) -> None:
             wait_until(lambda: "\nwingxtra_replica_read 0.0\n" in figures())
         finally:
             on.start()
+        caught_up(on)
         wait_until(lambda: "\nwingxtra_replica_read 1.0\n" in figures())
         assert page().status_code == 200
 
