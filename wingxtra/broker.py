@@ -315,7 +315,11 @@ class WorkerHeartbeat(Middleware):
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         self._stop.set()
-        self._beats.join()  # a late beat would tell of a worker that has ended
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        # A late beat would tell of a worker that has ended. Not before: the worker's threads would
+        # take messages for as long as a beat waits for a Redis that hangs.
+        self._beats.join()
 
     def _keep_beating(self) -> None:
         while True:

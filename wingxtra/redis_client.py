@@ -85,7 +85,7 @@ _paused_until = _refusal_logged_at = 0.0
 class _Request:
     """How long a web request may still wait for Redis, and what it has read ahead, by command."""
 
-    left_s: float = field(default_factory=lambda: WAIT_S)
+    left_s: float
     ahead: "dict[tuple[Any, ...], Answer]" = field(default_factory=dict)
 
 
@@ -99,7 +99,7 @@ class WaitsLittle:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        outer = _request.set(_Request())
+        outer = _request.set(_Request(WAIT_S))
         try:
             return self.get_response(request)
         finally:

@@ -280,7 +280,7 @@ def test_without_the_claim_each_server_reads(
     monkeypatch.setattr(cache, "_FACTS_OR_READ", Script("return {redis.call('GET', KEYS[1]), 1}"))
     reads.clear()
     lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
-    wait_until(lambda: len(reads) == 2)
+    wait_until(lambda: len(reads) >= 2)
 
 
 def test_a_slow_read_holds_up_no_other_link(
