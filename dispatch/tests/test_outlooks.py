@@ -30,7 +30,7 @@ from orders import lifecycle
 from orders.models import Order
 from orders.promises import memory
 from orders.promises.outlook import MAX_AGE
-from orders.states import HoldCode, Status
+from orders.states import CancelReason, HoldCode, Status
 from orders.tests.factories import OrderFactory
 from orders.tests.test_api import ORDERS, body, contract
 from orders.tests.test_quotes import QUOTES
@@ -394,6 +394,11 @@ def test_the_place_of_an_order_that_was_read_before_takes_no_round_trip_of_its_o
     [with_line] = [trip for trip in trips if "HMGET" in trip]
     assert "EVALSHA" in with_line, "the one that counts the call"
     assert first["place"] == 1
+    lifecycle.cancel(order.pk, by=DISPATCHER, reason=CancelReason.OTHER)
+    shown(order)
+    with round_trips() as trips:
+        shown(order)
+    assert not any("HMGET" in trip for trip in trips), "it waits no more"
 
 
 def test_an_order_that_has_moved_to_another_area_is_not_shown_in_the_line_of_the_former(

@@ -221,13 +221,6 @@ class Zones:
         hit = shapely.intersects_xy(self._shapes[zone], lng[point], lat[point])
         return point[hit], zone[hit]
 
-    def containing(self, lat: npt.ArrayLike, lng: npt.ArrayLike) -> Ints:
-        """The first zone that contains each point, -1 if there is none."""
-        first = np.full(np.atleast_1d(lat).shape, -1, np.int64)
-        point, zone = self.contains(lat, lng)
-        first[point[::-1]] = zone[::-1]
-        return first
-
     def in_the_way(
         self,
         lat1: Floats,

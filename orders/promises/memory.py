@@ -90,7 +90,7 @@ def outlook_of(area_id: UUID) -> Outlook | None:
 
 
 # Where a merchant's last order was, and where an order was in line: a guess of what the next call
-# reads. A wrong one costs the round trip that a right one saves.
+# reads. A right one saves a round trip, and a wrong one costs a command on another.
 _last_area: dict[UUID, UUID] = {}
 MAX_NOTED = 10_000
 
@@ -131,8 +131,12 @@ def attach(orders: Sequence[Waiting], now: datetime) -> None:
     found = in_line(orders, now)
     for order in orders:
         order.in_line = found.get(order.pk)
-    if len(orders) == 1 and _waits(orders[0]):  # not in lists: few of theirs are read by themselves
-        note_area(orders[0].pk, orders[0].service_area_id)
+    if len(orders) == 1:  # not in lists: few of theirs are read by themselves
+        [order] = orders
+        if _waits(order):
+            note_area(order.pk, order.service_area_id)
+        else:
+            _last_area.pop(order.pk, None)
 
 
 def in_line(orders: Iterable[Waiting], now: datetime) -> dict[UUID, InLine]:

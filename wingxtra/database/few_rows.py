@@ -2,6 +2,7 @@
 rows.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -104,7 +105,7 @@ def insert_if_new(row: Model) -> bool:
 
 def insert_if_new_with(row: Model, needing_it: Sequence[Model]) -> bool:
     """Insert a row unless a unique index has it already, and in the same statement rows of another
-    model that need it. False if it does: then nothing is written.
+    model that need it, at least one. False if it does: then nothing is written.
     """
     new_sql, _ = _insert_sql(type(row), 1, "ON CONFLICT DO NOTHING")
     sql = _needing_sql(new_sql, type(needing_it[0]), len(needing_it))
@@ -191,7 +192,7 @@ def _needing_sql(new_sql: str, model: type[Model], rows: int) -> str:
     meta, fields = model._meta, inserted_of(model).fields
     columns = ", ".join(f'"{field.column}"' for field in fields)
     # Values of a SELECT do not take the types of the columns. A cast to varchar(10) would cut them.
-    types = [str(field.db_type(connection)).partition("(")[0] for field in fields]
+    types = [re.sub(r"^varchar\(\d+\)$", "varchar", field.db_type(connection)) for field in fields]
     one = f"({', '.join(f'%s::{kind}' for kind in types)})"
     values = ", ".join([one] * rows)
     return (

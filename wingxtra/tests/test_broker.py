@@ -23,8 +23,8 @@ from wingxtra.tests.probe.actors import note
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# What takes fractions of a second, on a machine that stalls for seconds; also the grace period of a
-# scheduler in compose.yaml.
+# What takes fractions of a second, on a machine that stalls for seconds; also the time that Docker
+# gives a scheduler to end.
 SOON_S = 10
 
 
@@ -94,8 +94,8 @@ def test_a_standby_takes_over_when_the_leading_scheduler_is_killed() -> None:
         with manage("scheduler"):
             wait_until(a_scheduler_stands_by)
             started, before = time.monotonic(), queued()
-            wait_until(lambda: queued() >= before + 10)
-            assert time.monotonic() - started > 0.8  # one of them ticks every 0.1 s, not two
+            wait_until(lambda: queued() >= before + 20)
+            assert time.monotonic() - started > 1.4  # one of them ticks every 0.1 s, not two
             leader.kill()
             leader.wait()
             assert ticks_go_on_after() < SOON_S
