@@ -115,7 +115,9 @@ class Script:
 
 @dataclass(slots=True)
 class Answer:
-    """The answer to one command of a RoundTrip. `value` is None until `send` succeeded."""
+    """The answer to one command of a RoundTrip. `value` is None until `send` succeeded; it may be
+    None after it, too, and `is_known` tells.
+    """
 
     arguments: tuple[Any, ...]
     script: Script | None = None

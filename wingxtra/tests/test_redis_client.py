@@ -77,30 +77,27 @@ def test_a_refused_command_leaves_no_answer_for_the_next_round_trip(server: redi
     server.delete("list")
 
 
-def test_what_a_web_request_reads_ahead_is_the_answer_of_its_next_read(server: redis.Redis) -> None:
+@pytest.mark.parametrize("before", ["1", None])
+def test_what_a_web_request_reads_ahead_is_the_answer_of_its_next_read(
+    server: redis.Redis, before: str | None
+) -> None:
+    """Also that there is no value."""
+
     def view(request: HttpRequest) -> HttpResponse:
         trip = RoundTrip()
         redis_client.read_ahead(trip, "GET", "version")
         trip.send()
         server.set("version", "2")
-        return HttpResponse([redis_client.read("GET", "version") for _ in range(2)])
-
-    server.set("version", "1")
-    assert WaitsLittle(view)(HttpRequest()).content == b"12"  # type: ignore[attr-defined]
-    assert redis_client.read("GET", "version") == b"2"
-    assert view(HttpRequest()).content == b"22", "outside of a request nothing is kept"
-
-
-def test_a_key_without_a_value_is_not_read_again(server: redis.Redis) -> None:
-    def view(request: HttpRequest) -> HttpResponse:
-        trip = RoundTrip()
-        redis_client.read_ahead(trip, "GET", "version")
-        trip.send()
-        server.set("version", "1")
-        return HttpResponse(str(redis_client.read("GET", "version")))
+        return HttpResponse(repr([redis_client.read("GET", "version") for _ in range(2)]))
 
     server.delete("version")
-    assert WaitsLittle(view)(HttpRequest()).content == b"None"  # type: ignore[attr-defined]
+    if before is not None:
+        server.set("version", before)
+    ahead = before and before.encode()
+    assert WaitsLittle(view)(HttpRequest()).content.decode() == repr([ahead, b"2"])  # type: ignore[attr-defined]
+    assert redis_client.read("GET", "version") == b"2"
+    outside = view(HttpRequest()).content.decode()
+    assert outside == repr([b"2", b"2"]), "outside of a request nothing is kept"
 
 
 def test_what_could_not_be_read_ahead_is_read_when_it_is_needed(server: redis.Redis) -> None:
